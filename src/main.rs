@@ -1,0 +1,3 @@
+//! The binary: allocator, arguments, exit status.
+
+fn main() {}

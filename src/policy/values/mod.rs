@@ -1,0 +1,1 @@
+//! Values of the field: quantities, coordinates, images, paths.
