@@ -2,6 +2,7 @@
 
 pub mod configuration;
 pub mod mutations;
+pub mod role;
 pub mod values;
 
 pub use configuration::Policy;

@@ -1,0 +1,246 @@
+//! Formats: what a text in the policy file must look like, and the types of texts that do.
+//!
+//! A format has a name, which the JSON Schema gives as `format`, and a test, which says in words what is wrong.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// A test of a text: what it must be, in words, if it is not that.
+type Test = fn(&str) -> Result<(), String>;
+
+/// The test of a format by its name in the schema.
+pub(super) fn test_of(format: &str) -> Option<Test> {
+    Some(match format {
+        "namespace-glob" => namespace_glob,
+        "image-glob" => image_glob,
+        "package-glob" => package_glob,
+        "container-name" => container_name,
+        "label" => label,
+        "mount-path" => mount_path,
+        "size" => size,
+        "version" => version,
+        "connect-version" => connect_version,
+        _ => return None,
+    })
+}
+
+/// Defines a text of a format: a string that passed its test.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $format:literal, $test:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// A text that is known to be right: the defaults, which a test reads back.
+            pub(super) fn new(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+
+            /// The text as written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                $test(&text).map(|()| Self(text))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "format": $format})
+            }
+        }
+    };
+}
+
+text!(
+    /// The size of a volume: a Kubernetes quantity of at least 1Mi.
+    SizeLimit, "size", size
+);
+
+text!(
+    /// Where a volume is mounted: an absolute and clean path that hides nothing of the image that Spark needs.
+    MountPath, "mount-path", mount_path
+);
+
+/// A label and its value, written `key=value`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyValue {
+    key: String,
+    value: String,
+}
+
+impl KeyValue {
+    /// The label of this key and value.
+    #[must_use]
+    pub(super) fn new(key: &str, value: &str) -> Self {
+        Self { key: key.to_owned(), value: value.to_owned() }
+    }
+
+    /// The label's key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The value that the label must have.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+impl TryFrom<String> for KeyValue {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        label(&text)?;
+        let (key, value) = text.split_once('=').unwrap_or((&text, ""));
+        Ok(Self::new(key, value))
+    }
+}
+
+impl From<KeyValue> for String {
+    fn from(label: KeyValue) -> Self {
+        format!("{}={}", label.key, label.value)
+    }
+}
+
+impl JsonSchema for KeyValue {
+    fn schema_name() -> Cow<'static, str> {
+        "KeyValue".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "label"})
+    }
+}
+
+/// A namespace's name, with `*` and `?`.
+fn namespace_glob(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-*?".contains(c);
+    must(!text.is_empty() && text.chars().all(allowed), "a namespace's name (a-z, 0-9, -), with * and ? as wildcards")
+}
+
+/// An image's repository, with `*` and `?`; matched without tag and digest, so that one in the pattern would never match.
+fn image_glob(text: &str) -> Result<(), String> {
+    let last_part = text.rsplit('/').next().unwrap_or(text);
+    must(!last_part.contains([':', '@']), "an image's repository without tag and digest, such as apache/spark")?;
+    must(!text.is_empty() && !text.contains(char::is_whitespace), "an image's repository, with * and ? as wildcards, such as */spark")
+}
+
+/// `group:artifact`, with `*` and `?`; a version in it would never match.
+fn package_glob(text: &str) -> Result<(), String> {
+    must(text.matches(':').count() <= 1, "group:artifact without a version, such as org.apache.hadoop:hadoop-aws")?;
+    must(!text.is_empty() && !text.contains(char::is_whitespace), "group:artifact, with * and ? as wildcards, such as *:hadoop-aws")
+}
+
+/// The name of a container (RFC 1123 label).
+fn container_name(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let right = (1..=63).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') && !text.ends_with('-');
+    must(right, "the name of a container (1 to 63 of a-z, 0-9, -)")
+}
+
+/// `key=value` of a label, by the rules of the API server.
+fn label(text: &str) -> Result<(), String> {
+    let right = text.split_once('=').is_some_and(|(key, value)| {
+        let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+        prefix.is_none_or(is_subdomain) && is_label_text(name) && (value.is_empty() || is_label_text(value))
+    });
+    must(right, "a label and its value, such as spark-admission.io/notebook=true")
+}
+
+fn is_label_text(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let outer = |c: char| c.is_ascii_alphanumeric();
+    (1..=63).contains(&text.len()) && text.chars().all(allowed) && text.starts_with(outer) && text.ends_with(outer)
+}
+
+fn is_subdomain(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.len() <= 253
+        && text.split('.').all(|part| !part.is_empty() && part.chars().all(allowed) && !part.starts_with('-') && !part.ends_with('-'))
+}
+
+/// Folders that a volume must not hide, nor stand in: without them Spark or the pod does not start.
+const RESERVED: [&str; 5] = ["/opt/spark", "/etc", "/usr", "/var/run", "/proc"];
+
+/// An absolute, clean path for a volume.
+fn mount_path(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let clean = |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(allowed);
+    let right = text.strip_prefix('/').is_some_and(|path| path.split('/').all(clean));
+    must(right, "an absolute path of A-Z, a-z, 0-9, ., _ and -, without .., not / itself and without / at its end, such as /tmp/.ivy2")?;
+    let reserved = RESERVED.iter().any(|folder| is_within(text, folder) || is_within(folder, text));
+    must(!reserved, "a path neither inside nor above /opt/spark, /etc, /usr, /var/run and /proc, such as /tmp/.ivy2")
+}
+
+fn is_within(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A Kubernetes quantity of at least 1Mi.
+fn size(text: &str) -> Result<(), String> {
+    must(bytes(text).is_some_and(|bytes| bytes >= 1_048_576.0), "a Kubernetes quantity of at least 1Mi, such as 512Mi or 4Gi")
+}
+
+/// The value of a Kubernetes quantity, as near as a float comes.
+fn bytes(text: &str) -> Option<f64> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let factor = match suffix {
+        "" => 1.0,
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
+        "Ki" => 2f64.powi(10),
+        "Mi" => 2f64.powi(20),
+        "Gi" => 2f64.powi(30),
+        "Ti" => 2f64.powi(40),
+        "Pi" => 2f64.powi(50),
+        "Ei" => 2f64.powi(60),
+        _ => return None,
+    };
+    number.parse::<f64>().ok().map(|number| number * factor)
+}
+
+/// A version as it stands in a Maven coordinate.
+fn version(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+    must(!text.is_empty() && text.chars().all(allowed), "a version, such as 3.5.1")
+}
+
+/// A version of Spark whose images lack spark-connect.
+fn connect_version(text: &str) -> Result<(), String> {
+    let supported = text.starts_with("3.4.") || text.starts_with("3.5.");
+    must(supported && version(text).is_ok(), "a version of Spark 3.4 or 3.5, such as 3.5.1 (later ones bring spark-connect along)")
+}
+
+fn must(right: bool, what: &str) -> Result<(), String> {
+    if right { Ok(()) } else { Err(what.to_owned()) }
+}
