@@ -1,1 +1,3 @@
 //! Values of the field: quantities, coordinates, images, paths.
+
+pub mod quantity;
