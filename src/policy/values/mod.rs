@@ -1,3 +1,4 @@
 //! Values of the field: quantities, coordinates, images, paths.
 
 pub mod quantity;
+pub mod spark_version;
