@@ -1,1 +1,5 @@
 //! Values of the field: quantities, coordinates, images, paths.
+
+pub mod image;
+pub mod quantity;
+pub mod spark_version;
