@@ -2,5 +2,6 @@
 
 pub mod coordinates;
 pub mod image;
+pub mod path;
 pub mod quantity;
 pub mod spark_version;
