@@ -163,12 +163,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn nano(nano: i128) -> Option<Quantity> {
-        Some(Quantity { nano })
-    }
-
     #[test]
     fn reads_the_grammar_of_apimachinery() {
+        let nano = |nano: i128| Some(Quantity { nano });
         for (case, text, expected) in [
             ("a plain number", "12", nano(12 * NANO)),
             ("a sign", "+12", nano(12 * NANO)),

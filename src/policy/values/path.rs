@@ -1,0 +1,232 @@
+//! Paths in a container: how two of them lie to each other, and where an Ivy directory may be mounted.
+
+use std::fmt;
+
+/// `SPARK_HOME` of the official images (apache/spark-docker, Dockerfile).
+pub const DEFAULT_SPARK_HOME: &str = "/opt/spark";
+
+/// Where nothing is mounted over. `/run` is `/var/run`, and `/bin`, `/sbin` and `/lib*` are in `/usr`, by symbolic link in the
+/// distributions that Spark images are made of (Debian, Ubuntu, Red Hat); `/dev`, `/proc` and `/sys` are the kernel's.
+const SYSTEM_DIRECTORIES: [&str; 13] =
+    ["/etc", "/usr", "/var/run", "/run", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/dev", "/proc", "/sys"];
+
+/// Why a path that a user chose is left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PathFault {
+    /// It does not begin with `/`; `~` and `file:` are such too, and so is no path at all.
+    NotAbsolute,
+    /// It holds something else than `A-Z a-z 0-9 . _ / -`.
+    UnsafeCharacters,
+    /// It has a component `.` or `..`.
+    DotComponent,
+    /// It is `/`.
+    Root,
+    /// It is at, inside or above `SPARK_HOME`: a volume there hides Spark.
+    SparkHome,
+    /// It is at, inside or above this directory of the system.
+    SystemDirectory(&'static str),
+}
+
+impl PathFault {
+    /// For logs and metrics: one word for each fault.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotAbsolute => "not-absolute",
+            Self::UnsafeCharacters => "unsafe-characters",
+            Self::DotComponent => "dot-component",
+            Self::Root => "root",
+            Self::SparkHome => "spark-home",
+            Self::SystemDirectory(_) => "system-directory",
+        }
+    }
+}
+
+impl fmt::Display for PathFault {
+    /// A sentence about "the path", without a full stop.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAbsolute => formatter.write_str("the path is not absolute: it must begin with / (~ and file: are not resolved)"),
+            Self::UnsafeCharacters => formatter.write_str("the path holds characters other than letters, digits and . _ / -"),
+            Self::DotComponent => formatter.write_str("the path has a component . or .."),
+            Self::Root => formatter.write_str("the path is the root directory"),
+            Self::SparkHome => formatter.write_str("the path is at, inside or above SPARK_HOME, and a volume there would hide Spark"),
+            Self::SystemDirectory(directory) => {
+                write!(formatter, "the path is at, inside or above {directory}, which belongs to the system")
+            }
+        }
+    }
+}
+
+/// Judges a path that a user chose for Ivy: whether a volume may be mounted there, and whether it can be handed to a JVM as it is.
+/// `spark_home` is the image's, [`DEFAULT_SPARK_HOME`] where it is not known (or empty, or `/`).
+///
+/// Doubled and trailing slashes are accepted; mounts of the pod are for the caller to compare ([`overlaps`]).
+///
+/// # Errors
+/// The first fault, in the order of [`PathFault`].
+pub fn judge(path: &str, spark_home: &str) -> Result<(), PathFault> {
+    if !path.starts_with('/') {
+        return Err(PathFault::NotAbsolute);
+    }
+    if !path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'-')) {
+        return Err(PathFault::UnsafeCharacters);
+    }
+    if path.split('/').any(|component| matches!(component, "." | "..")) {
+        return Err(PathFault::DotComponent);
+    }
+    if components(path).is_empty() {
+        return Err(PathFault::Root);
+    }
+    let spark_home = if components(spark_home).is_empty() { DEFAULT_SPARK_HOME } else { spark_home };
+    if overlaps(path, spark_home) {
+        return Err(PathFault::SparkHome);
+    }
+    match SYSTEM_DIRECTORIES.into_iter().find(|directory| overlaps(path, directory)) {
+        Some(directory) => Err(PathFault::SystemDirectory(directory)),
+        None => Ok(()),
+    }
+}
+
+/// Whether `a` and `b` are the same directory: `/tmp/ivy/` is at `/tmp//ivy`.
+#[must_use]
+pub fn is_at(a: &str, b: &str) -> bool {
+    components(a) == components(b)
+}
+
+/// Whether `a` lies strictly below `b`: `/tmp/ivy` in `/tmp`, but not `/tmp2` in `/tmp`.
+#[must_use]
+pub fn is_inside(a: &str, b: &str) -> bool {
+    let (a, b) = (components(a), components(b));
+    a.len() > b.len() && a.starts_with(&b)
+}
+
+/// Whether one of them is at, above or below the other.
+#[must_use]
+pub fn overlaps(a: &str, b: &str) -> bool {
+    let (a, b) = (components(a), components(b));
+    a.starts_with(&b) || b.starts_with(&a)
+}
+
+/// The directories on the way from `/`. As the kubelet and the container runtime do with a `mountPath`, a relative path is read
+/// from `/`, and `.` and `..` are resolved by text alone.
+fn components(path: &str) -> Vec<&str> {
+    let mut components = Vec::new();
+    for component in path.split('/') {
+        match component {
+            "" | "." => {}
+            ".." => drop(components.pop()),
+            name => components.push(name),
+        }
+    }
+    components
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn judges_paths() {
+        use PathFault::{DotComponent, NotAbsolute, Root, SparkHome, SystemDirectory, UnsafeCharacters};
+        for (case, path, expected) in [
+            ("the default", "/tmp/.ivy2", Ok(())),
+            ("a volume of the user", "/data/ivy-cache_1", Ok(())),
+            ("a trailing slash", "/tmp/.ivy2/", Ok(())),
+            ("a doubled slash", "/tmp//.ivy2", Ok(())),
+            ("a home", "/home/spark/.ivy2", Ok(())),
+            ("three dots are a name", "/tmp/...", Ok(())),
+            ("a name that begins like a system directory", "/etcetera", Ok(())),
+            ("a neighbour of SPARK_HOME", "/opt/spark-ivy", Ok(())),
+            ("beside /var/run", "/var/cache/ivy", Ok(())),
+            ("nothing", "", Err(NotAbsolute)),
+            ("relative", "tmp/ivy", Err(NotAbsolute)),
+            ("a tilde, which Ivy does not expand", "~/.ivy2", Err(NotAbsolute)),
+            ("a URI", "file:///tmp/ivy", Err(NotAbsolute)),
+            ("a blank", "/tmp/my ivy", Err(UnsafeCharacters)),
+            ("a variable", "/tmp/$USER", Err(UnsafeCharacters)),
+            ("a line break", "/tmp/ivy\n", Err(UnsafeCharacters)),
+            ("letters of another script", "/tmp/ivÿ", Err(UnsafeCharacters)),
+            ("a comma", "/tmp/a,b", Err(UnsafeCharacters)),
+            ("up and away", "/tmp/../etc", Err(DotComponent)),
+            ("up at the end", "/tmp/..", Err(DotComponent)),
+            ("a single dot", "/tmp/./ivy", Err(DotComponent)),
+            ("the root", "/", Err(Root)),
+            ("the root, twice", "//", Err(Root)),
+            ("SPARK_HOME", "/opt/spark/", Err(SparkHome)),
+            ("inside SPARK_HOME", "/opt/spark/work-dir/ivy", Err(SparkHome)),
+            ("above SPARK_HOME", "/opt", Err(SparkHome)),
+            ("in /etc", "/etc/ivy", Err(SystemDirectory("/etc"))),
+            ("in /usr", "/usr/local/ivy", Err(SystemDirectory("/usr"))),
+            ("where the token is mounted", "/var/run/secrets", Err(SystemDirectory("/var/run"))),
+            ("the same by its other name", "/run/secrets", Err(SystemDirectory("/run"))),
+            ("above /var/run", "/var", Err(SystemDirectory("/var/run"))),
+            ("what links to /usr", "/lib/ivy", Err(SystemDirectory("/lib"))),
+            ("the kernel's", "/proc/1", Err(SystemDirectory("/proc"))),
+        ] {
+            assert_eq!(judge(path, DEFAULT_SPARK_HOME), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn knows_other_spark_homes() {
+        for (case, path, spark_home, expected) in [
+            ("inside another SPARK_HOME", "/srv/spark/ivy", "/srv/spark/", Err(PathFault::SparkHome)),
+            ("the default is free then", "/opt/spark/ivy", "/srv/spark", Ok(())),
+            ("an empty one is the default", "/opt/spark/ivy", "", Err(PathFault::SparkHome)),
+            ("an empty one forbids nothing else", "/tmp/ivy", "", Ok(())),
+            ("the root is the default", "/tmp/ivy", "/", Ok(())),
+        ] {
+            assert_eq!(judge(path, spark_home), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn relates_paths() {
+        for (a, b, at, inside, overlapping) in [
+            ("/tmp/ivy", "/tmp/ivy", true, false, true),
+            ("/tmp/ivy/", "//tmp//ivy", true, false, true),
+            ("/tmp/ivy", "/tmp", false, true, true),
+            ("/tmp", "/tmp/ivy", false, false, true),
+            ("/tmp2", "/tmp", false, false, false),
+            ("/tmp", "/", false, true, true),
+            ("/", "/", true, false, true),
+            ("tmp/ivy", "/tmp/ivy", true, false, true),
+            ("/tmp/./ivy", "/tmp/ivy", true, false, true),
+            ("/tmp/x/../ivy", "/tmp/ivy", true, false, true),
+            ("/../tmp", "/tmp", true, false, true),
+            ("/data", "/tmp", false, false, false),
+        ] {
+            assert_eq!(is_at(a, b), at, "{a} at {b}");
+            assert_eq!(is_inside(a, b), inside, "{a} inside {b}");
+            assert_eq!(overlaps(a, b), overlapping, "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn names_and_explains_its_faults() {
+        for (fault, name, says) in [
+            (PathFault::NotAbsolute, "not-absolute", "begin with /"),
+            (PathFault::UnsafeCharacters, "unsafe-characters", "letters, digits"),
+            (PathFault::DotComponent, "dot-component", "component . or .."),
+            (PathFault::Root, "root", "root directory"),
+            (PathFault::SparkHome, "spark-home", "SPARK_HOME"),
+            (PathFault::SystemDirectory("/etc"), "system-directory", "/etc"),
+        ] {
+            assert_eq!(fault.name(), name);
+            assert!(fault.to_string().contains(says), "{fault}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_accepted_path_is_in_no_forbidden_place(path in "(/|\\.|etc|usr|opt|spark|tmp|var|run){0,8}") {
+            if judge(&path, DEFAULT_SPARK_HOME).is_ok() {
+                prop_assert!(path.starts_with('/'));
+                prop_assert!(!overlaps(&path, DEFAULT_SPARK_HOME));
+                prop_assert!(SYSTEM_DIRECTORIES.iter().all(|directory| !overlaps(&path, directory)));
+            }
+        }
+    }
+}
