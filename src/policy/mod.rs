@@ -1,15 +1,32 @@
 //! The policy core: pure and total. Subject, configuration and snapshot go in, a decision comes out.
+//!
+//! ```text
+//! request ──> subject (pod or resource, a borrowed view)
+//!                │   who is left alone, and why          decision.rs, outcome.rs
+//!                ▼
+//!             mutations, in the order of one list ──> plan (edits, warnings, notes)
+//!                ▼
+//!             decision ──> JSON Patch, in crate::review
+//! ```
+//!
+//! No tokio, no client, no clock, no I/O: what a decision needs to know of the world is in the [`Snapshot`].
 
 pub mod configuration;
+pub mod decision;
+pub mod document;
+pub mod handover;
 pub mod mutations;
+pub mod names;
+pub mod outcome;
+pub mod plan;
+pub mod request;
 pub mod role;
+pub mod snapshot;
+pub mod subject;
 pub mod values;
 
 pub use configuration::Policy;
-
-/// What is known of the cluster, as plain immutable data.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    /// Whether the API group `security.openshift.io` is served.
-    pub openshift: bool,
-}
+pub use decision::{Decision, decide};
+pub use mutations::Mutation;
+pub use role::Role;
+pub use snapshot::Snapshot;

@@ -1,6 +1,32 @@
 //! AdmissionReview bytes to a decision and back.
+//!
+//! ```text
+//! bytes ──> envelope ──> request ──> policy::decide ──> edits ──> patch ──> response bytes
+//!             │ no uid                  │ panic            │ wrong shape
+//!             ▼                         ▼                  ▼
+//!          HTTP 400                  an answer by the policy's onError
+//! ```
+//!
+//! Promises: whoever sent a readable uid gets an AdmissionReview back, whatever the rest is; the same bytes, policy and snapshot
+//! give the same answer.
 
-use crate::policy::{Policy, Snapshot, mutations::Mutation};
+mod envelope;
+pub mod patch;
+mod record;
+mod response;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use envelope::UnreadableEnvelope;
+pub use record::Record;
+
+use crate::policy::configuration::OnError;
+use crate::policy::outcome::Outcome;
+use crate::policy::request::Request;
+use crate::policy::{Decision, Policy, Role, Snapshot, decide, decision};
+use envelope::{Envelope, Unreadable};
+use patch::operations;
+use response::{Response, Review, Status};
 
 /// Which webhook path a review came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,44 +46,127 @@ pub struct Answer {
     pub record: Record,
 }
 
-/// What metrics and logs say of one review. Every `&'static str` comes from a closed set and may be a metric label.
-#[derive(Debug)]
-pub struct Record {
-    /// The request's uid.
-    pub uid: String,
-    /// `create`, `update`, `delete`, `connect` or `other`.
-    pub operation: &'static str,
-    /// `pods`, `sparkapplications`, `scheduledsparkapplications`, `sparkconnects` or `other`.
-    pub resource: &'static str,
-    /// `driver`, `executor`, `connect-server`, `notebook` or `none`.
-    pub role: &'static str,
-    /// `allowed`, `mutated`, `denied` or `error`.
-    pub outcome: &'static str,
-    /// The kind as the request names it; user input, never a label.
-    pub kind: String,
-    /// The request's namespace; user input, never a label.
-    pub namespace: String,
-    /// The object's name or generateName; user input, never a label.
-    pub name: String,
-    /// Who asked; user input, never a label.
-    pub user: String,
-    /// Whether this is a dry run.
-    pub dry_run: bool,
-    /// Each mutation that was looked at: the mutation, `applied`, `observed` or `skipped`, and the reason (`none` where there is none).
-    pub mutations: Vec<(Mutation, &'static str, &'static str)>,
-    /// Why the review ended in an error, for the log.
-    pub error: Option<String>,
-}
+/// What decides; [`decide`] but in tests.
+pub type Decide = fn(&Request<'_>, &Policy, &Snapshot) -> Decision;
 
-/// The bytes are no AdmissionReview with a decodable uid; the only case that is answered with HTTP 400.
-#[derive(Debug, thiserror::Error)]
-#[error("not an AdmissionReview: {0}")]
-pub struct UnreadableEnvelope(pub String);
-
-/// Answers one review. Pure: no clock, no I/O; a panic of the policy core is caught and becomes an answer by `onError`.
+/// Answers one review. Pure: no clock, no I/O.
 ///
 /// # Errors
 /// [`UnreadableEnvelope`] where no uid can be read.
-pub fn answer(_endpoint: Endpoint, _body: &[u8], _policy: &Policy, _snapshot: &Snapshot) -> Result<Answer, UnreadableEnvelope> {
-    Err(UnreadableEnvelope("to come".into()))
+pub fn answer(
+    endpoint: Endpoint,
+    body: &[u8],
+    policy: &Policy,
+    snapshot: &Snapshot,
+) -> Result<Answer, UnreadableEnvelope> {
+    answer_by(decide, endpoint, body, policy, snapshot)
+}
+
+/// [`answer`] with another decision than the policy core's, for tests of what stands around it.
+///
+/// # Errors
+/// [`UnreadableEnvelope`] where no uid can be read.
+pub fn answer_by(
+    decide: Decide,
+    endpoint: Endpoint,
+    body: &[u8],
+    policy: &Policy,
+    snapshot: &Snapshot,
+) -> Result<Answer, UnreadableEnvelope> {
+    let envelope = Envelope::parse(body)?;
+    let mut record = Record::of(&envelope);
+    let response = match judged(decide, endpoint, &envelope, policy, snapshot, &mut record) {
+        Ok(response) => response,
+        Err(failure) => failed(&failure, policy, &mut record),
+    };
+    let review = Review {
+        api_version: envelope.api_version(),
+        kind: "AdmissionReview",
+        response: Response { uid: envelope.uid(), ..response },
+    };
+    // Texts, numbers and maps with text keys: there is nothing in a review that cannot be written.
+    let body = serde_json::to_vec(&review).unwrap_or_default();
+    Ok(Answer { body, record })
+}
+
+/// Why a review that was received could not be judged.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error("the object cannot be read: {0}")]
+    WrongShape(#[from] patch::WrongShape),
+    #[error("the webhook failed on this object: {0}")]
+    Panic(String),
+    #[error("the answer cannot be written: {0}")]
+    Answer(#[from] serde_json::Error),
+}
+
+fn judged<'a>(
+    decide: Decide,
+    endpoint: Endpoint,
+    envelope: &Envelope<'_>,
+    policy: &Policy,
+    snapshot: &Snapshot,
+    record: &mut Record,
+) -> Result<Response<'a>, Failure> {
+    let request = envelope.request()?;
+    let mut response = Response { allowed: true, ..Response::default() };
+    if endpoint == Endpoint::Validate {
+        return Ok(response);
+    }
+    let decision = guarded(|| decide(&request, policy, snapshot)).inspect_err(|_| {
+        // Executors are let through, whatever befell their review.
+        record.role = guarded(|| decision::role_of(&request, policy)).ok().flatten().map(Role::name);
+    })?;
+    record.role = decision.role.map(Role::name);
+    let operations = operations(request.object, decision.enforced_edits())?;
+    response.patch_with(&operations)?;
+    response.audit_annotations = decision
+        .outcomes
+        .iter()
+        .filter(|(_, outcome)| !matches!(outcome, Outcome::Skipped(_)))
+        .map(|(mutation, outcome)| (mutation.name(), outcome.name()))
+        .collect();
+    record.take(&decision, !operations.is_empty());
+    response.warnings = decision.warnings;
+    Ok(response)
+}
+
+/// Runs code of the policy core; a panic in it ends neither the connection nor the server.
+fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Failure> {
+    // The core takes shared references to plain data and leaves nothing behind that a panic could leave half done.
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Failure::Panic(text.unwrap_or("panic").to_owned())
+    })
+}
+
+/// The answer by the policy's `onError`; a denied executor would fail silently for ever, so those are always allowed.
+fn failed<'a>(failure: &Failure, policy: &Policy, record: &mut Record) -> Response<'a> {
+    record.fail(failure.to_string(), matches!(failure, Failure::Panic(_)));
+    let refused = matches!(failure, Failure::Unreadable(Unreadable::Version(_)));
+    let allowed = !refused && (policy.on_error == OnError::Allow || record.role == Some(Role::Executor.name()));
+    if allowed {
+        let warning = format!("spark-admission left this object as it is: {failure}");
+        let warnings = vec![crate::policy::plan::shortened(&warning, crate::policy::plan::LONGEST_WARNING)];
+        return Response { allowed, warnings, ..Response::default() };
+    }
+    Response { status: Some(status(failure)), ..Response::default() }
+}
+
+fn status(failure: &Failure) -> Status {
+    let message = format!("spark-admission: {failure}");
+    match failure {
+        Failure::Unreadable(Unreadable::Version(_)) => Status { code: 400, reason: "BadRequest", message },
+        Failure::Unreadable(_) | Failure::WrongShape(_) => {
+            Status { code: 422, reason: "Invalid", message: message + "; correct the object and submit it again" }
+        }
+        Failure::Panic(_) | Failure::Answer(_) => Status {
+            code: 500,
+            reason: "InternalError",
+            message: message
+                + "; report this, and set the policy's onError to allow, or the namespace's label spark-admission.io/enabled=false, meanwhile",
+        },
+    }
 }

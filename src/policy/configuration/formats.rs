@@ -146,19 +146,26 @@ fn namespace_glob(text: &str) -> Result<(), String> {
 fn image_glob(text: &str) -> Result<(), String> {
     let last_part = text.rsplit('/').next().unwrap_or(text);
     must(!last_part.contains([':', '@']), "an image's repository without tag and digest, such as apache/spark")?;
-    must(!text.is_empty() && !text.contains(char::is_whitespace), "an image's repository, with * and ? as wildcards, such as */spark")
+    must(
+        !text.is_empty() && !text.contains(char::is_whitespace),
+        "an image's repository, with * and ? as wildcards, such as */spark",
+    )
 }
 
 /// `group:artifact`, with `*` and `?`; a version in it would never match.
 fn package_glob(text: &str) -> Result<(), String> {
     must(text.matches(':').count() <= 1, "group:artifact without a version, such as org.apache.hadoop:hadoop-aws")?;
-    must(!text.is_empty() && !text.contains(char::is_whitespace), "group:artifact, with * and ? as wildcards, such as *:hadoop-aws")
+    must(
+        !text.is_empty() && !text.contains(char::is_whitespace),
+        "group:artifact, with * and ? as wildcards, such as *:hadoop-aws",
+    )
 }
 
 /// The name of a container (RFC 1123 label).
 fn container_name(text: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let right = (1..=63).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') && !text.ends_with('-');
+    let right =
+        (1..=63).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') && !text.ends_with('-');
     must(right, "the name of a container (1 to 63 of a-z, 0-9, -)")
 }
 
@@ -180,7 +187,9 @@ fn is_label_text(text: &str) -> bool {
 fn is_subdomain(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     text.len() <= 253
-        && text.split('.').all(|part| !part.is_empty() && part.chars().all(allowed) && !part.starts_with('-') && !part.ends_with('-'))
+        && text
+            .split('.')
+            .all(|part| !part.is_empty() && part.chars().all(allowed) && !part.starts_with('-') && !part.ends_with('-'))
 }
 
 /// Folders that a volume must not hide, nor stand in: without them Spark or the pod does not start.
@@ -191,7 +200,10 @@ fn mount_path(text: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let clean = |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(allowed);
     let right = text.strip_prefix('/').is_some_and(|path| path.split('/').all(clean));
-    must(right, "an absolute path of A-Z, a-z, 0-9, ., _ and -, without .., not / itself and without / at its end, such as /tmp/.ivy2")?;
+    must(
+        right,
+        "an absolute path of A-Z, a-z, 0-9, ., _ and -, without .., not / itself and without / at its end, such as /tmp/.ivy2",
+    )?;
     let reserved = RESERVED.iter().any(|folder| is_within(text, folder) || is_within(folder, text));
     must(!reserved, "a path neither inside nor above /opt/spark, /etc, /usr, /var/run and /proc, such as /tmp/.ivy2")
 }
@@ -202,7 +214,10 @@ fn is_within(path: &str, folder: &str) -> bool {
 
 /// A Kubernetes quantity of at least 1Mi.
 fn size(text: &str) -> Result<(), String> {
-    must(bytes(text).is_some_and(|bytes| bytes >= 1_048_576.0), "a Kubernetes quantity of at least 1Mi, such as 512Mi or 4Gi")
+    must(
+        bytes(text).is_some_and(|bytes| bytes >= 1_048_576.0),
+        "a Kubernetes quantity of at least 1Mi, such as 512Mi or 4Gi",
+    )
 }
 
 /// The value of a Kubernetes quantity, as near as a float comes.
@@ -238,7 +253,10 @@ fn version(text: &str) -> Result<(), String> {
 /// A version of Spark whose images lack spark-connect.
 fn connect_version(text: &str) -> Result<(), String> {
     let supported = text.starts_with("3.4.") || text.starts_with("3.5.");
-    must(supported && version(text).is_ok(), "a version of Spark 3.4 or 3.5, such as 3.5.1 (later ones bring spark-connect along)")
+    must(
+        supported && version(text).is_ok(),
+        "a version of Spark 3.4 or 3.5, such as 3.5.1 (later ones bring spark-connect along)",
+    )
 }
 
 fn must(right: bool, what: &str) -> Result<(), String> {

@@ -7,6 +7,6 @@ mod settings;
 pub use formats::{KeyValue, MountPath, SizeLimit};
 pub use globs::Globs;
 pub use settings::{
-    Apply, ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, Medium, MemoryQuantity, Mode, MutationMode, Mutations,
-    Notebooks, OnError, OptOut, OptOutReach, Policy, Scope, SparkUser, Submission,
+    Apply, ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, Medium, MemoryQuantity, Mode,
+    MutationMode, Mutations, Notebooks, OnError, OptOut, OptOutReach, Policy, Scope, SparkUser, Submission,
 };

@@ -181,7 +181,12 @@ pub struct Scope {
 
 impl Scope {
     fn of(roles: &[Role]) -> Self {
-        Self { mode: MutationMode::Enforce, roles: Roles::of(roles), namespaces: Globs::default(), exclude_namespaces: Globs::default() }
+        Self {
+            mode: MutationMode::Enforce,
+            roles: Roles::of(roles),
+            namespaces: Globs::default(),
+            exclude_namespaces: Globs::default(),
+        }
     }
 
     /// Whether the mutation is meant for this role in this namespace. Its mode is another question: [`Policy::mode_of`].
@@ -453,8 +458,11 @@ mod tests {
     #[test]
     fn default_globs_cover() {
         let defaults = Mutations::default();
-        let (large, own_user, connect) =
-            (defaults.ivy_cache.large_packages, defaults.spark_user.images_with_own_user, defaults.connect_package.images);
+        let (large, own_user, connect) = (
+            defaults.ivy_cache.large_packages,
+            defaults.spark_user.images_with_own_user,
+            defaults.connect_package.images,
+        );
         for (globs, text, expected) in [
             (&large, "org.apache.hadoop:hadoop-aws", true),
             (&large, "com.amazonaws:aws-java-sdk-bundle", true),

@@ -89,7 +89,9 @@ impl ConnectArguments {
                 _ => (word.as_str(), None),
             };
             if matches!(name, "--conf" | "-c") {
-                if let Some((key, value)) = value.or_else(|| words.next()).as_deref().and_then(|pair| pair.split_once('=')) {
+                if let Some((key, value)) =
+                    value.or_else(|| words.next()).as_deref().and_then(|pair| pair.split_once('='))
+                {
                     arguments.conf.insert(key.to_owned(), value.to_owned());
                 }
             } else if let Some(option) = OPTIONS_WITH_VALUE.into_iter().find(|option| *option == name)
@@ -322,9 +324,15 @@ mod tests {
         assert_eq!(arguments.properties_file(), None);
         assert_eq!(
             arguments.conf_with_prefix("spark.kubernetes.driver.label.").collect::<Vec<_>>(),
-            [("sparkoperator.k8s.io/connect-name", "demo"), ("sparkoperator.k8s.io/launched-by-spark-operator", "true")]
+            [
+                ("sparkoperator.k8s.io/connect-name", "demo"),
+                ("sparkoperator.k8s.io/launched-by-spark-operator", "true")
+            ]
         );
-        assert_eq!(arguments.conf_with_prefix("spark.kubernetes.driver.annotation.").collect::<Vec<_>>(), [("team", "a")]);
+        assert_eq!(
+            arguments.conf_with_prefix("spark.kubernetes.driver.annotation.").collect::<Vec<_>>(),
+            [("team", "a")]
+        );
         assert_eq!(arguments.conf_with_prefix("spark.kubernetes.executor.").count(), 0);
     }
 
@@ -390,7 +398,12 @@ mod tests {
             ("switches take no value", "s --verbose --packages p", Some("p"), None),
             ("an unknown word ends nothing", "s what --packages p", Some("p"), None),
             ("another command", "s --packages p; other --packages q", Some("p"), None),
-            ("something before the server", "cd /x --packages q && sbin/start-connect-server.sh --packages p", Some("p"), None),
+            (
+                "something before the server",
+                "cd /x --packages q && sbin/start-connect-server.sh --packages p",
+                Some("p"),
+                None,
+            ),
             ("something that becomes the server", "exec spark-submit --packages p", Some("p"), None),
             ("a line break that ends the command", "s --packages p,\nq --conf spark.jars.ivy=/a", Some("p,"), None),
             ("nothing", "", None, None),
@@ -399,7 +412,8 @@ mod tests {
             assert_eq!(arguments.packages(), packages, "{case}");
             assert_eq!(arguments.conf("spark.jars.ivy"), ivy, "{case}");
         }
-        let arguments = ConnectArguments::parse("s --conf spark.jars=a.jar --jars b.jar --properties-file /p --repositories r");
+        let arguments =
+            ConnectArguments::parse("s --conf spark.jars=a.jar --jars b.jar --properties-file /p --repositories r");
         assert_eq!(arguments.jars(), Some("b.jar"));
         assert_eq!(arguments.properties_file(), Some("/p"));
         assert_eq!(arguments.option("--repositories"), Some("r"));

@@ -92,7 +92,9 @@ fn is_connect_jar(file: &str) -> bool {
     }
     let tail = tail.strip_prefix("-assembly").unwrap_or(tail);
     let tail = match tail.strip_prefix('_') {
-        Some(scala) => scala.trim_start_matches(|character: char| character.is_ascii_digit() || matches!(character, '.' | '*')),
+        Some(scala) => {
+            scala.trim_start_matches(|character: char| character.is_ascii_digit() || matches!(character, '.' | '*'))
+        }
         None => tail,
     };
     let is_version = |text: &str| text.starts_with(|first: char| first.is_ascii_digit() || first == '*');
@@ -108,7 +110,10 @@ fn split_scala(artifact: &str) -> (&str, Option<&str>) {
 }
 
 fn is_scala_binary_version(text: &str) -> bool {
-    text == "3" || text.strip_prefix("2.").is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
+    text == "3"
+        || text
+            .strip_prefix("2.")
+            .is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -131,7 +136,8 @@ mod tests {
             ("a word", "b", None),
             ("nothing", "", None),
         ] {
-            let expected = expected.map(|(group, artifact, version, rest)| Coordinate { group, artifact, version, rest });
+            let expected =
+                expected.map(|(group, artifact, version, rest)| Coordinate { group, artifact, version, rest });
             assert_eq!(Coordinate::parse(text), expected, "{case}");
         }
     }
@@ -150,7 +156,11 @@ mod tests {
             let artifacts: Vec<_> = coordinates(list).map(|coordinate| coordinate.artifact).collect();
             assert_eq!(artifacts, expected, "{case}");
         }
-        assert_eq!(entries("g:a:1, broken ,").collect::<Vec<_>>(), ["g:a:1", "broken"], "what is no coordinate is there too");
+        assert_eq!(
+            entries("g:a:1, broken ,").collect::<Vec<_>>(),
+            ["g:a:1", "broken"],
+            "what is no coordinate is there too"
+        );
     }
 
     #[test]

@@ -52,7 +52,10 @@ impl<'a> ImageReference<'a> {
     /// `2.13` where the tag has the word `scala2.13`, as the official tags do.
     #[must_use]
     pub fn scala_version(&self) -> Option<&'a str> {
-        self.tag?.split(['-', '_']).filter_map(|word| word.strip_prefix("scala")).find(|version| is_scala_version(version))
+        self.tag?
+            .split(['-', '_'])
+            .filter_map(|word| word.strip_prefix("scala"))
+            .find(|version| is_scala_version(version))
     }
 }
 

@@ -7,8 +7,9 @@ pub const DEFAULT_SPARK_HOME: &str = "/opt/spark";
 
 /// Where nothing is mounted over. `/run` is `/var/run`, and `/bin`, `/sbin` and `/lib*` are in `/usr`, by symbolic link in the
 /// distributions that Spark images are made of (Debian, Ubuntu, Red Hat); `/dev`, `/proc` and `/sys` are the kernel's.
-const SYSTEM_DIRECTORIES: [&str; 13] =
-    ["/etc", "/usr", "/var/run", "/run", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/dev", "/proc", "/sys"];
+const SYSTEM_DIRECTORIES: [&str; 13] = [
+    "/etc", "/usr", "/var/run", "/run", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/dev", "/proc", "/sys",
+];
 
 /// Why a path that a user chose is left as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,11 +47,17 @@ impl fmt::Display for PathFault {
     /// A sentence about "the path", without a full stop.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAbsolute => formatter.write_str("the path is not absolute: it must begin with / (~ and file: are not resolved)"),
-            Self::UnsafeCharacters => formatter.write_str("the path holds characters other than letters, digits and . _ / -"),
+            Self::NotAbsolute => {
+                formatter.write_str("the path is not absolute: it must begin with / (~ and file: are not resolved)")
+            }
+            Self::UnsafeCharacters => {
+                formatter.write_str("the path holds characters other than letters, digits and . _ / -")
+            }
             Self::DotComponent => formatter.write_str("the path has a component . or .."),
             Self::Root => formatter.write_str("the path is the root directory"),
-            Self::SparkHome => formatter.write_str("the path is at, inside or above SPARK_HOME, and a volume there would hide Spark"),
+            Self::SparkHome => {
+                formatter.write_str("the path is at, inside or above SPARK_HOME, and a volume there would hide Spark")
+            }
             Self::SystemDirectory(directory) => {
                 write!(formatter, "the path is at, inside or above {directory}, which belongs to the system")
             }

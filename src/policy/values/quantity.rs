@@ -193,7 +193,11 @@ mod tests {
             ("exbi", "1Ei", nano((1 << 60) * NANO)),
             ("a binary value past 2^63 - 1 is capped", "8Ei", nano(BINARY_MAXIMUM)),
             ("a negative one too", "-9Ei", nano(-BINARY_MAXIMUM)),
-            ("a decimal value past 2^63 keeps its value", "18446744073709551616", nano(18_446_744_073_709_551_616 * NANO)),
+            (
+                "a decimal value past 2^63 keeps its value",
+                "18446744073709551616",
+                nano(18_446_744_073_709_551_616 * NANO),
+            ),
             ("less than a nano is one nano", "0.9n", nano(1)),
             ("away from zero below it", "-0.9n", nano(-1)),
             ("finer than a nano rounds up", "1.0000000001", nano(NANO + 1)),

@@ -1,0 +1,84 @@
+//! The hand-over: wishes that a resource's author wrote on the resource reach the pods that are made of it.
+//!
+//! Operator 2.4.0 copies a resource's labels to its pods and its annotations to none. So annotations travel in what does
+//! arrive: `spec.driver.annotations` and `spec.executor.annotations` of a `SparkApplication`; in a `SparkConnect` the metadata of
+//! templates that exist, else Spark's own configuration keys for annotations, which the server's arguments repeat and Spark puts on executors. No
+//! template is ever created for this: `spec.driver.template` would change what the operator's own webhook does.
+
+use super::document::{Json, Path, members};
+use super::names::{IVY_CACHE_MEDIUM, IVY_CACHE_SIZE, SKIP};
+use super::plan::Plan;
+use super::subject::{Resource, ResourceKind};
+
+/// Hands the wishes on a resource down to its pods. What already stands there wins.
+pub fn hand_down(resource: &Resource<'_>, plan: &mut Plan) {
+    if resource.kind() == ResourceKind::ScheduledSparkApplication {
+        return warn_of_dead_end(resource, plan);
+    }
+    plan.begin_unowned();
+    for key in [SKIP, IVY_CACHE_MEDIUM, IVY_CACHE_SIZE] {
+        let Some(value) = resource.metadata().annotation(key).filter(|value| is_plain(value)) else { continue };
+        hand_to(resource, resource.driver_section(), key, value, plan);
+        if key == SKIP {
+            hand_to(resource, "executor", key, value, plan);
+        }
+    }
+}
+
+/// Whether a value is safe in the server's arguments, which the operator joins unquoted into `bash -c`.
+fn is_plain(value: &str) -> bool {
+    !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || ",.-".contains(c))
+}
+
+/// Gives the annotation to the pods of one section.
+pub fn hand_to(resource: &Resource<'_>, section: &'static str, key: &str, value: &str, plan: &mut Plan) {
+    let place = place(resource, section);
+    if !place.holds(key) {
+        plan.set(place.path.then([place.prefix.clone() + key].iter().map(String::as_str)), value);
+    }
+}
+
+/// Where annotations of a section's pods can be written.
+struct Place<'a> {
+    map: &'a Json<'a>,
+    path: Path,
+    prefix: String,
+}
+
+impl Place<'_> {
+    fn holds(&self, key: &str) -> bool {
+        members(self.map).any(|(name, _)| name.strip_prefix(self.prefix.as_str()) == Some(key))
+    }
+}
+
+fn place<'a>(resource: &Resource<'a>, section: &'static str) -> Place<'a> {
+    let spec = resource.spec();
+    let at = resource.spec_path();
+    let template = spec.get(section).get("template");
+    match resource.kind() {
+        ResourceKind::SparkConnect if template.is_object() => Place {
+            map: template.get("metadata").get("annotations"),
+            path: at.then([section, "template", "metadata", "annotations"]),
+            prefix: String::new(),
+        },
+        ResourceKind::SparkConnect => Place {
+            map: spec.get("sparkConf"),
+            path: at.then(["sparkConf"]),
+            prefix: format!("spark.kubernetes.{}.annotation.", if section == "server" { "driver" } else { section }),
+        },
+        _ => Place {
+            map: spec.get(section).get("annotations"),
+            path: at.then([section, "annotations"]),
+            prefix: String::new(),
+        },
+    }
+}
+
+/// A ScheduledSparkApplication's annotations reach nothing, and it is never changed.
+fn warn_of_dead_end(resource: &Resource<'_>, plan: &mut Plan) {
+    for key in [SKIP, IVY_CACHE_MEDIUM, IVY_CACHE_SIZE] {
+        if resource.metadata().annotation(key).is_some() {
+            plan.warn(format!("annotation {key} does not reach the runs; set spec.template.driver.annotations"));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! One container of a pod or of a pod template.
+
+use crate::policy::document::{Json, Path, items};
+
+/// A container and the place where it stands in its object.
+#[derive(Debug, Clone)]
+pub struct Container<'a> {
+    json: &'a Json<'a>,
+    path: Path,
+}
+
+impl<'a> Container<'a> {
+    /// The containers of the list `list` (`containers` or `initContainers`) in the pod spec that stands at `spec_path`.
+    pub fn all(spec: &'a Json<'a>, spec_path: &Path, list: &str) -> impl Iterator<Item = Self> {
+        let path = spec_path.clone().then([list]);
+        items(member(spec, list))
+            .iter()
+            .enumerate()
+            .map(move |(index, json)| Self { json, path: path.clone().at(index) })
+    }
+
+    /// Where it stands in the object.
+    #[must_use]
+    pub fn path(&self) -> Path {
+        self.path.clone()
+    }
+
+    /// The container as JSON.
+    #[must_use]
+    pub fn json(&self) -> &'a Json<'a> {
+        self.json
+    }
+
+    /// `name`, empty where it has none.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.json.get("name").as_str().unwrap_or_default()
+    }
+
+    /// `image`, where one is set.
+    #[must_use]
+    pub fn image(&self) -> Option<&'a str> {
+        self.json.get("image").as_str().filter(|image| !image.is_empty())
+    }
+
+    /// `args`.
+    pub fn arguments(&self) -> impl Iterator<Item = &'a str> {
+        items(self.json.get("args")).iter().filter_map(|argument| argument.as_str())
+    }
+
+    /// `securityContext.runAsUser`.
+    #[must_use]
+    pub fn run_as_user(&self) -> Option<i64> {
+        self.json.get("securityContext").get("runAsUser").as_i64()
+    }
+
+    /// The `mountPath` and the volume's name of every mount.
+    pub fn mounts(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        items(self.json.get("volumeMounts")).iter().filter_map(|mount| {
+            Some((mount.get("mountPath").as_str()?, mount.get("name").as_str().unwrap_or_default()))
+        })
+    }
+
+    /// The entry of `env` that decides the value of `name` (the last one, as the kubelet has it), and its place in the list.
+    #[must_use]
+    pub fn env(&self, name: &str) -> Option<(usize, &'a Json<'a>)> {
+        let entries = items(self.json.get("env"));
+        entries.iter().enumerate().rev().find(|(_, entry)| entry.get("name").as_str() == Some(name))
+    }
+
+    /// Whether environment variables come from config maps or secrets whole.
+    #[must_use]
+    pub fn has_env_from(&self) -> bool {
+        !items(self.json.get("envFrom")).is_empty()
+    }
+
+    /// Whether a `readinessProbe` is set.
+    #[must_use]
+    pub fn has_readiness_probe(&self) -> bool {
+        !self.json.get("readinessProbe").is_null()
+    }
+}
+
+/// `Json::get` for a key that is not known to live as long as the document.
+fn member<'a>(object: &'a Json<'a>, key: &str) -> &'a Json<'a> {
+    object.as_object().and_then(|object| object.get(key)).unwrap_or(&Json::Null)
+}

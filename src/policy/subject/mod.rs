@@ -1,0 +1,59 @@
+//! What a review is about: a pod or a resource, seen through borrowed views that answer in the field's words.
+
+mod container;
+mod pod;
+mod resource;
+
+pub use container::Container;
+pub use pod::Pod;
+pub use resource::{Resource, ResourceKind};
+
+use super::document::{Json, members};
+
+/// The labels, annotations and other metadata that both pods and resources have.
+#[derive(Debug, Clone, Copy)]
+pub struct Metadata<'a>(&'a Json<'a>);
+
+impl<'a> Metadata<'a> {
+    /// The metadata of an object.
+    #[must_use]
+    pub fn of(object: &'a Json<'a>) -> Self {
+        Self(object.get("metadata"))
+    }
+
+    /// The value of a label.
+    #[must_use]
+    pub fn label(self, key: &str) -> Option<&'a str> {
+        text_member(self.0.get("labels"), key)
+    }
+
+    /// The value of an annotation.
+    #[must_use]
+    pub fn annotation(self, key: &str) -> Option<&'a str> {
+        text_member(self.0.get("annotations"), key)
+    }
+
+    /// `metadata.name`, else what it will be generated from, else nothing.
+    #[must_use]
+    pub fn name(self) -> &'a str {
+        let text = |member| self.0.get(member).as_str().filter(|text| !text.is_empty());
+        text("name").or_else(|| text("generateName")).unwrap_or_default()
+    }
+
+    /// Whether the API server will choose the name.
+    #[must_use]
+    pub fn name_is_generated(self) -> bool {
+        self.0.get("name").as_str().is_none_or(str::is_empty)
+    }
+
+    /// Whether the object is being deleted.
+    #[must_use]
+    pub fn is_being_deleted(self) -> bool {
+        !self.0.get("deletionTimestamp").is_null()
+    }
+}
+
+/// The text that stands under `key` in an object.
+fn text_member<'a>(object: &'a Json<'a>, key: &str) -> Option<&'a str> {
+    members(object).find(|(name, _)| *name == key).and_then(|(_, value)| value.as_str())
+}

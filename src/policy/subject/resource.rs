@@ -1,0 +1,161 @@
+//! A custom resource of the Kubeflow spark-operator.
+
+use super::{Container, Metadata, text_member};
+use crate::policy::document::{Json, Path, items, path};
+use crate::policy::names::DRIVER_CONTAINER;
+use crate::policy::role::Role;
+
+/// Which of the operator's kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// `sparkoperator.k8s.io/v1beta2` `SparkApplication`.
+    SparkApplication,
+    /// `sparkoperator.k8s.io/v1beta2` `ScheduledSparkApplication`: a template of applications.
+    ScheduledSparkApplication,
+    /// `sparkoperator.k8s.io/v1alpha1` `SparkConnect`.
+    SparkConnect,
+}
+
+impl ResourceKind {
+    /// The kind that an API group and a kind name, if it is one of the operator's that are looked at.
+    #[must_use]
+    pub fn of(group: &str, kind: &str) -> Option<Self> {
+        match (group, kind) {
+            ("sparkoperator.k8s.io", "SparkApplication") => Some(Self::SparkApplication),
+            ("sparkoperator.k8s.io", "ScheduledSparkApplication") => Some(Self::ScheduledSparkApplication),
+            ("sparkoperator.k8s.io", "SparkConnect") => Some(Self::SparkConnect),
+            _ => None,
+        }
+    }
+
+    /// The role of the pod that it starts.
+    #[must_use]
+    pub fn role(self) -> Role {
+        match self {
+            Self::SparkApplication | Self::ScheduledSparkApplication => Role::Driver,
+            Self::SparkConnect => Role::ConnectServer,
+        }
+    }
+}
+
+/// A resource; of a `ScheduledSparkApplication` the application that it will make.
+#[derive(Debug)]
+pub struct Resource<'a> {
+    kind: ResourceKind,
+    metadata: Metadata<'a>,
+    spec: &'a Json<'a>,
+    spec_path: Path,
+}
+
+impl<'a> Resource<'a> {
+    /// The resource of a kind that an object is.
+    #[must_use]
+    pub fn of(kind: ResourceKind, object: &'a Json<'a>) -> Self {
+        let metadata = Metadata::of(object);
+        match kind {
+            ResourceKind::ScheduledSparkApplication => {
+                Self { kind, metadata, spec: object.get("spec").get("template"), spec_path: path(["spec", "template"]) }
+            }
+            _ => Self { kind, metadata, spec: object.get("spec"), spec_path: path(["spec"]) },
+        }
+    }
+
+    /// Which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> ResourceKind {
+        self.kind
+    }
+
+    /// Labels and annotations.
+    #[must_use]
+    pub fn metadata(&self) -> Metadata<'a> {
+        self.metadata
+    }
+
+    /// The application's spec as JSON.
+    #[must_use]
+    pub fn spec(&self) -> &'a Json<'a> {
+        self.spec
+    }
+
+    /// Where the application's spec stands in the object.
+    #[must_use]
+    pub fn spec_path(&self) -> Path {
+        self.spec_path.clone()
+    }
+
+    /// The section of the pod that it starts: `driver` or `server`.
+    #[must_use]
+    pub fn driver_section(&self) -> &'static str {
+        match self.kind {
+            ResourceKind::SparkConnect => "server",
+            _ => "driver",
+        }
+    }
+
+    /// The driver's or server's section as JSON.
+    #[must_use]
+    pub fn driver(&self) -> &'a Json<'a> {
+        self.spec.get(self.driver_section())
+    }
+
+    /// A value of `spec.sparkConf`; blank ones count as absent.
+    #[must_use]
+    pub fn spark_conf(&self, key: &str) -> Option<&'a str> {
+        text_member(self.spec.get("sparkConf"), key).filter(|value| !value.trim().is_empty())
+    }
+
+    /// The entries of a list in `spec.deps` (SparkApplication only), blank ones left out.
+    pub fn deps(&self, list: &'static str) -> impl Iterator<Item = &'a str> {
+        let entries = items(self.spec.get("deps").get(list)).iter().filter_map(|entry| entry.as_str());
+        entries.filter(|entry| !entry.trim().is_empty())
+    }
+
+    /// The packages that Spark will resolve, as lists separated by commas.
+    ///
+    /// Kubeflow passes `deps.packages` as `--packages`, which makes Spark drop `spark.jars.packages` silently.
+    #[must_use]
+    pub fn packages(&self) -> Vec<&'a str> {
+        self.list("packages", "spark.jars.packages")
+    }
+
+    /// A dependency list: `deps.<list>` where it is set, else the key of `sparkConf`.
+    #[must_use]
+    pub fn list(&self, list: &'static str, key: &str) -> Vec<&'a str> {
+        let entries: Vec<_> = self.deps(list).collect();
+        if entries.is_empty() { self.spark_conf(key).into_iter().collect() } else { entries }
+    }
+
+    /// `spec.sparkVersion`.
+    #[must_use]
+    pub fn spark_version(&self) -> Option<&'a str> {
+        self.spec.get("sparkVersion").as_str()
+    }
+
+    /// The image that the driver or the Connect server will run: the operator takes the most specific one.
+    #[must_use]
+    pub fn image(&self) -> Option<&'a str> {
+        let section = self.driver();
+        let of_section = match self.kind {
+            ResourceKind::SparkConnect => self.server_container().and_then(|container| container.image()),
+            _ => section.get("image").as_str(),
+        };
+        of_section.or_else(|| self.spec.get("image").as_str()).filter(|image| !image.is_empty())
+    }
+
+    /// The container of the server's template that the operator will start the Connect server in.
+    fn server_container(&self) -> Option<Container<'a>> {
+        let spec = self.driver().get("template").get("spec");
+        let containers: Vec<_> = Container::all(spec, &Path::default(), "containers").collect();
+        let named = containers.iter().find(|container| container.name() == DRIVER_CONTAINER);
+        named.or(containers.first()).cloned()
+    }
+
+    /// Where the user mounts volumes into the driver.
+    pub fn driver_mounts(&self) -> impl Iterator<Item = &'a str> {
+        let mounts = items(self.driver().get("volumeMounts")).iter();
+        let of_template =
+            self.server_container().into_iter().flat_map(|container| container.mounts().collect::<Vec<_>>());
+        mounts.filter_map(|mount| mount.get("mountPath").as_str()).chain(of_template.map(|(mount_path, _)| mount_path))
+    }
+}
