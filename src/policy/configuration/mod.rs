@@ -3,6 +3,7 @@
 mod check;
 mod formats;
 mod globs;
+mod mutations;
 mod names;
 mod parse;
 mod schema;
@@ -11,9 +12,9 @@ mod settings;
 pub use check::Problem;
 pub use formats::{KeyValue, MountPath, SizeLimit};
 pub use globs::Globs;
+pub use mutations::{
+    Apply, ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, Medium, MemoryQuantity, SparkUser, Submission,
+};
 pub use parse::{DEFAULT_FILE, PolicyError};
 pub use schema::{API_VERSION, KIND, schema};
-pub use settings::{
-    Apply, ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, Medium, MemoryQuantity, Mode, MutationMode, Mutations,
-    Notebooks, OnError, OptOut, OptOutReach, Policy, Scope, SparkUser, Submission,
-};
+pub use settings::{Mode, MutationMode, Mutations, Notebooks, OnError, OptOut, OptOutReach, Policy, Scope};

@@ -1,6 +1,6 @@
 //! The JSON Schema of the policy file, derived from the settings: their types, their documentation, their defaults.
 //!
-//! The parser checks files against this very schema, so an editor that knows it and the server cannot disagree.
+//! The parser checks files against this very schema, so editors offer the fields and words that the server knows, and no others.
 
 use super::settings::{Mutations, Policy};
 use crate::policy::mutations::Mutation;
@@ -38,8 +38,7 @@ fn build() -> Value {
     let mut schema = schema.to_value();
     limit_roles(&mut schema);
     add_defaults(&mut schema, defaults());
-    add_header(&mut schema);
-    schema
+    file_of(&schema)
 }
 
 /// An enum is one list of words: editors complete it, and errors can name it.
@@ -67,7 +66,6 @@ fn limit_roles(schema: &mut Value) {
         let roles = &mut schema["properties"]["mutations"]["properties"][mutation.name()]["properties"]["roles"];
         roles["items"] = json!({"type": "string", "enum": Mutations::possible_roles(mutation)});
         roles["minItems"] = json!(1);
-        roles["uniqueItems"] = json!(true);
     }
 }
 
@@ -82,18 +80,22 @@ fn add_defaults(schema: &mut Value, defaults: &Value) {
     }
 }
 
-/// `apiVersion` and `kind`: the two fields that a file must have, first.
-fn add_header(schema: &mut Value) {
+/// The schema of a file: of `apiVersion` and `kind`, the two fields that it must have, and of the settings. In the order of a reader.
+fn file_of(settings: &Value) -> Value {
     let mut properties = Map::new();
-    properties
-        .insert("apiVersion".to_owned(), json!({"description": "The version of this format.", "type": "string", "enum": [API_VERSION]}));
-    properties.insert("kind".to_owned(), json!({"description": "What this file is.", "type": "string", "enum": [KIND]}));
-    if let Some(Value::Object(settings)) = schema.get_mut("properties") {
-        properties.append(settings);
+    for (name, description, only) in [("apiVersion", "The version of this format.", API_VERSION), ("kind", "What this file is.", KIND)] {
+        properties.insert(name.to_owned(), json!({"description": description, "type": "string", "enum": [only]}));
     }
-    schema["title"] = json!("The policy of spark-admission");
-    schema["properties"] = Value::Object(properties);
-    schema["required"] = json!(["apiVersion", "kind"]);
+    properties.extend(settings["properties"].as_object().cloned().unwrap_or_default());
+    json!({
+        "$schema": settings["$schema"],
+        "title": "The policy of spark-admission",
+        "description": settings["description"],
+        "type": "object",
+        "required": ["apiVersion", "kind"],
+        "additionalProperties": false,
+        "properties": properties,
+    })
 }
 
 #[cfg(test)]
