@@ -1,1 +1,3 @@
-//! To come.
+//! The commands beside the server, a file each.
+
+pub mod policy;

@@ -8,11 +8,11 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Runs the application; started by spark-submit or by an operator for a `SparkApplication`.
+    /// Runs the application; started by spark-submit or by an operator for a SparkApplication.
     Driver,
     /// Runs the tasks of a driver or of a Connect server.
     Executor,
-    /// Serves Spark Connect; started by an operator for a `SparkConnect`.
+    /// Serves Spark Connect; started by an operator for a SparkConnect.
     ConnectServer,
     /// A user's own pod that holds a driver in client mode, known by the policy's notebook label.
     Notebook,

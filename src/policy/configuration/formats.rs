@@ -92,7 +92,6 @@ pub struct KeyValue {
 
 impl KeyValue {
     /// The label of this key and value.
-    #[must_use]
     pub(super) fn new(key: &str, value: &str) -> Self {
         Self { key: key.to_owned(), value: value.to_owned() }
     }
@@ -261,4 +260,81 @@ fn connect_version(text: &str) -> Result<(), String> {
 
 fn must(right: bool, what: &str) -> Result<(), String> {
     if right { Ok(()) } else { Err(what.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decides() {
+        for (format, right, wrong) in [
+            ("namespace-glob", &["prod", "team-*", "?-1", "*"][..], &["", "Prod", "a b", "a/b", "a.b"][..]),
+            (
+                "image-glob",
+                &["spark", "*/spark", "host:5000/spark", "*"],
+                &["", "spark:3.5.1", "a/spark@sha256:0", "a b"],
+            ),
+            ("package-glob", &["g:a", "*:a-*", "*"], &["", "g:a:1", "g: a"]),
+            ("container-name", &["notebook", "a", "0-a"], &["", "-a", "a-", "A", "a.b", &"a".repeat(64)]),
+            (
+                "label",
+                &["a=b", "spark-admission.io/notebook=true", "component=singleuser-server", "a="],
+                &[
+                    "",
+                    "a",
+                    "=b",
+                    "a=b=c",
+                    "a==b",
+                    "/a=b",
+                    "a/=b",
+                    "a/b/c=d",
+                    "A.io/b=c",
+                    "a=-b",
+                    &format!("{}=b", "a".repeat(64)),
+                ],
+            ),
+            (
+                "mount-path",
+                &["/tmp/.ivy2", "/ivy", "/opt/sparkling", "/a_b/c-d"],
+                &[
+                    "",
+                    "/",
+                    "tmp",
+                    "/tmp/",
+                    "//tmp",
+                    "/tmp/./a",
+                    "/tmp/..",
+                    "/a b",
+                    "/$HOME",
+                    "/opt/spark/jars",
+                    "/usr",
+                    "/var",
+                    "/etc/x",
+                ],
+            ),
+            (
+                "size",
+                &["1Mi", "512Mi", "4Gi", "1048576", "0.5Gi", "2M"],
+                &["", "Mi", "512m", "1Ki", "0", "-1Gi", "4 Gi", "4GB", "1g", "1.2.3Gi"],
+            ),
+            ("version", &["3.5.1", "3.5.0-amzn-1", "3.4.1_x+y"], &["", "3.5.1,x", "a:b", "3 5"]),
+            ("connect-version", &["3.4.0", "3.5.6", "3.5.0-amzn-1"], &["", "3.5", "3.50.1", "4.0.0", "3.5.1:x"]),
+        ] {
+            let is_right = test_of(format).unwrap();
+            for text in right {
+                assert_eq!(is_right(text), Ok(()), "{format} {text:?}");
+            }
+            for text in wrong {
+                assert!(is_right(text).is_err(), "{format} {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_label_is_a_key_and_a_value() {
+        let label = KeyValue::try_from("example.com/kind=notebook".to_owned()).unwrap();
+        assert_eq!((label.key(), label.value()), ("example.com/kind", "notebook"));
+        assert_eq!(String::from(label), "example.com/kind=notebook");
+    }
 }

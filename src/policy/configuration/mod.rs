@@ -1,12 +1,21 @@
 //! The administrator's policy file: one YAML or JSON document, every field of which has a default.
 
+mod check;
 mod formats;
 mod globs;
+mod mutations;
+mod names;
+mod parse;
+mod schema;
 mod settings;
 
+pub use check::Problem;
 pub use formats::{KeyValue, MountPath, SizeLimit};
 pub use globs::Globs;
-pub use settings::{
-    Apply, ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, Medium, MemoryQuantity, Mode,
-    MutationMode, Mutations, Notebooks, OnError, OptOut, OptOutReach, Policy, Scope, SparkUser, Submission,
+pub use mutations::{
+    Apply, ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, Medium, MemoryQuantity, SparkUser,
+    Submission,
 };
+pub use parse::{DEFAULT_FILE, PolicyError};
+pub use schema::{API_VERSION, KIND, schema};
+pub use settings::{Mode, MutationMode, Mutations, Notebooks, OnError, OptOut, OptOutReach, Policy, Scope};
