@@ -245,3 +245,151 @@ fn say_by_whom(metadata: subject::Metadata<'_>, outcomes: &[(Mutation, Outcome)]
         plan.annotate(MUTATED, &now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::testing::{
+        Sample, application, connect_server, driver, executor, notebook, scheduled, spark_connect,
+    };
+    use serde_json::json;
+
+    const OPT_OUT: &str = "/metadata/labels/spark-admission.io~1enabled";
+    const SKIP_ANNOTATION: &str = "/metadata/annotations/spark-admission.io~1skip";
+
+    fn in_mode(mut sample: Sample, text: &str) -> Sample {
+        sample.policy =
+            Box::new(Policy::parse(&format!("apiVersion: spark-admission.io/v1alpha1\nkind: Policy\n{text}")).unwrap());
+        sample
+    }
+
+    fn opted_out_namespace(mut sample: Sample) -> Sample {
+        let labels = [(ENABLED.to_owned(), "false".to_owned())].into();
+        sample.snapshot.namespaces.insert("jupyterhub-users".into(), labels);
+        sample
+    }
+
+    /// Why the sample was left alone; else how many mutations changed it.
+    fn fate(sample: &Sample) -> String {
+        let decision = sample.decided();
+        if let Some(why) = decision.untouched {
+            assert!(decision.outcomes.is_empty());
+            return why.name().to_owned();
+        }
+        let applied = decision.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Applied);
+        applied.map(|(mutation, _)| mutation.name()).collect::<Vec<_>>().join(",")
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn leaves_alone() {
+        let running = || application().with("/spec/deps/packages", json!(["a:b:1"]));
+        let deletion = "/metadata/deletionTimestamp";
+        for (case, sample, expected) in [
+            ("an update that leaves the spec of a running application", running().with("/metadata/labels/team", "etl").updating(running()), "spec-unchanged"),
+            ("an update of suspend", running().with("/spec/suspend", true).updating(running()), "spec-unchanged"),
+            ("an update of the status", running().with("/status/state", "RUNNING").updating(running()), "spec-unchanged"),
+            ("an update of the spec", running().with("/spec/image", "apache/spark:3.5.6").updating(running()), "ivy-dir"),
+            ("an update of the spec and suspend", running().with("/spec/suspend", true).with("/spec/image", "apache/spark:3.5.6").updating(running()), "ivy-dir"),
+            ("an application that is being deleted", running().with(deletion, "2026-11-22T10:00:00Z").with("/spec/image", "x").updating(running()), "being-deleted"),
+            ("a finalizer's update of a SparkConnect", spark_connect().with("/metadata/finalizers", json!([])).updating(spark_connect()), "spec-unchanged"),
+            ("a pod's update", driver().updating(driver()), "operation"),
+            ("a mirror pod", driver().with("/metadata/annotations/kubernetes.io~1config.mirror", "x"), "mirror-pod"),
+            ("a pod of nobody's", driver().with("/metadata/labels", json!({"app": "web"})), "not-spark"),
+            ("a pod without labels", driver().with("/metadata", json!({"name": "web"})), "not-spark"),
+            ("a master of the Apache operator's clusters", driver().with("/metadata/labels/spark-role", "master"), "not-spark"),
+            ("an excluded namespace", in_mode(driver(), "excludedNamespaces: [jupyterhub-*]"), "excluded-namespace"),
+            ("a namespace that opted out", opted_out_namespace(driver()), "opted-out-namespace"),
+            ("a resource in such a namespace, hand-over and all", opted_out_namespace(application().with(SKIP_ANNOTATION, "ivy-dir")), "opted-out-namespace"),
+            ("a pod that opted out", driver().with(OPT_OUT, "false"), "opted-out"),
+            ("a Connect server whose resource opted out", connect_server("--conf spark.kubernetes.driver.label.spark-admission.io/enabled=false"), "opted-out"),
+            ("a resource that opted out", running().with(OPT_OUT, "false"), "opted-out"),
+            ("a label that says true", driver().with(OPT_OUT, "true"), "ivy-cache,ivy-dir,spark-user"),
+            ("a driver", driver(), "ivy-cache,ivy-dir,spark-user"),
+            ("an executor", executor(), "spark-user"),
+            ("a Connect server", connect_server(""), "ivy-cache,spark-user,connect-readiness"),
+            ("a notebook", notebook(), "ivy-cache,ivy-dir"),
+            ("an application", running(), "ivy-dir"),
+            ("a SparkConnect", spark_connect().with("/spec/executor/template", json!(null)), "connect-package,executor-template,ivy-dir"),
+            ("a schedule is never changed", scheduled().with("/spec/template/deps/packages", json!(["a:b:1"])), ""),
+        ] {
+            assert_eq!(fate(&sample), expected, "{case}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn skips_what_is_not_wanted() {
+        for (case, sample, expected) in [
+            ("one by annotation", driver().with(SKIP_ANNOTATION, "spark-user"), "ivy-cache,ivy-dir"),
+            ("several, with blanks", driver().with(SKIP_ANNOTATION, "spark-user, ivy-cache"), ""),
+            ("what depends on one that is skipped", driver().with(SKIP_ANNOTATION, "ivy-cache"), "spark-user"),
+            ("one that a Connect server's arguments name", connect_server("--conf spark.kubernetes.driver.annotation.spark-admission.io/skip=ivy-cache"), "spark-user,connect-readiness"),
+            ("one by policy", driver().under("ivy-cache: {mode: off}"), "spark-user"),
+            ("one by role", driver().under("spark-user: {roles: [executor]}"), "ivy-cache,ivy-dir"),
+            ("one by namespace", driver().under("spark-user: {namespaces: [other]}"), "ivy-cache,ivy-dir"),
+            ("one by excluded namespace", driver().under("spark-user: {excludeNamespaces: [jupyterhub-*]}"), "ivy-cache,ivy-dir"),
+        ] {
+            assert_eq!(fate(&sample), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn warns_of_an_unknown_name_in_skip() {
+        let sample = driver().with(SKIP_ANNOTATION, "spark-user,ivy-cahce");
+        assert_eq!(sample.warnings(), ["annotation spark-admission.io/skip: there is no mutation \"ivy-cahce\""]);
+    }
+
+    #[test]
+    fn observes_without_touching() {
+        let package = || spark_connect().with(SKIP_ANNOTATION, "executor-template");
+        for (case, sample) in [
+            ("a pod", in_mode(driver(), "mode: observe")),
+            ("a resource with wishes to hand down", in_mode(package(), "mode: observe")),
+            ("an opted-out resource with wishes", in_mode(package().with(OPT_OUT, "false"), "mode: observe")),
+            (
+                "an absurd annotation",
+                in_mode(driver().with("/metadata/annotations/spark-admission.io~1ivy-dir", "/etc"), "mode: observe"),
+            ),
+        ] {
+            let decision = sample.decided();
+            assert_eq!(decision.enforced_edits().count(), 0, "{case}");
+            assert_eq!(decision.warnings, Vec::<String>::new(), "{case}");
+            assert!(decision.outcomes.iter().all(|(_, outcome)| *outcome != Outcome::Applied), "{case}");
+        }
+    }
+
+    #[test]
+    fn observes_as_it_would_enforce() {
+        let enforced: Vec<_> =
+            driver().decided().outcomes.iter().filter(|(_, it)| *it == Outcome::Applied).map(|(it, _)| *it).collect();
+        let observed = in_mode(driver(), "mode: observe").decided();
+        let observed: Vec<_> =
+            observed.outcomes.iter().filter(|(_, it)| *it == Outcome::Observed).map(|(it, _)| *it).collect();
+        assert_eq!(observed, enforced);
+    }
+
+    #[test]
+    fn an_enforced_mutation_does_not_build_on_an_observed_one() {
+        let sample = driver().under("ivy-cache: {mode: observe}");
+        assert_eq!(sample.by(Mutation::IvyDir), ["skipped: no-ivy-volume"]);
+        let both = driver().under("ivy-cache: {mode: observe}, ivy-dir: {mode: observe}");
+        assert_eq!(both.by(Mutation::IvyDir).len(), 1, "an observed one does");
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn says_by_whom_an_object_was_changed() {
+        let annotation = "/metadata/annotations/spark-admission.io~1mutated";
+        let said = |names: &str| vec![format!("metadata.annotations[spark-admission.io/mutated] = {names}")];
+        for (case, sample, expected) in [
+            ("all of them", driver(), said("ivy-cache,ivy-dir,spark-user")),
+            ("in addition to an earlier round's", driver().with(annotation, "memory-quantity"), said("ivy-cache,ivy-dir,spark-user,memory-quantity")),
+            ("what another version said stays", driver().with(annotation, "limit-stripping"), said("ivy-cache,ivy-dir,spark-user,limit-stripping")),
+            ("nothing new", driver().with(annotation, "ivy-cache,ivy-dir,spark-user"), vec![]),
+            ("nothing at all", driver().under("ivy-cache: {mode: off}, spark-user: {mode: off}"), vec![]),
+        ] {
+            assert_eq!(sample.by_none(), expected, "{case}");
+        }
+    }
+}

@@ -82,3 +82,78 @@ fn warn_of_dead_end(resource: &Resource<'_>, plan: &mut Plan) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::testing::{Sample, application, scheduled, spark_connect};
+    use serde_json::json;
+
+    fn wishing(sample: Sample) -> Sample {
+        sample
+            .with(
+                "/metadata/annotations/spark-admission.io~1skip",
+                "ivy-dir,connect-package,ivy-cache,executor-template",
+            )
+            .with("/metadata/annotations/spark-admission.io~1ivy-cache-medium", "Disk")
+            .with("/metadata/annotations/spark-admission.io~1ivy-cache-size", "2Gi")
+    }
+
+    const NAMES: &str = "ivy-dir,connect-package,ivy-cache,executor-template";
+
+    #[test]
+    fn an_application_hands_down_through_its_sections() {
+        let expected = [
+            format!("spec.driver.annotations[spark-admission.io/skip] = {NAMES}"),
+            format!("spec.executor.annotations[spark-admission.io/skip] = {NAMES}"),
+            "spec.driver.annotations[spark-admission.io/ivy-cache-medium] = Disk".to_owned(),
+            "spec.driver.annotations[spark-admission.io/ivy-cache-size] = 2Gi".to_owned(),
+        ];
+        assert_eq!(wishing(application()).by_none(), expected);
+        let opted_out = wishing(application()).with("/metadata/labels/spark-admission.io~1enabled", "false");
+        assert_eq!(opted_out.by_none(), expected, "it is the only change that an opted-out resource gets");
+        assert_eq!(opted_out.decided().edits.len(), expected.len());
+    }
+
+    #[test]
+    fn a_spark_connect_hands_down_through_its_templates_or_arguments() {
+        let expected = [
+            format!("spec.sparkConf[spark.kubernetes.driver.annotation.spark-admission.io/skip] = {NAMES}"),
+            format!("spec.executor.template.metadata.annotations[spark-admission.io/skip] = {NAMES}"),
+            "spec.sparkConf[spark.kubernetes.driver.annotation.spark-admission.io/ivy-cache-medium] = Disk".to_owned(),
+            "spec.sparkConf[spark.kubernetes.driver.annotation.spark-admission.io/ivy-cache-size] = 2Gi".to_owned(),
+        ];
+        assert_eq!(wishing(spark_connect()).by_none(), expected);
+        let with_template = wishing(spark_connect()).with("/spec/server/template/metadata", json!({}));
+        let first = format!("spec.server.template.metadata.annotations[spark-admission.io/skip] = {NAMES}");
+        assert_eq!(with_template.by_none()[0], first);
+    }
+
+    #[test]
+    fn what_stands_there_wins() {
+        let own = wishing(application()).with(
+            "/spec/driver/annotations",
+            json!({"spark-admission.io/skip": "spark-user", "spark-admission.io/ivy-cache-size": "1Gi"}),
+        );
+        let lines = own.by_none();
+        assert!(
+            !lines.iter().any(|line| line.contains("driver") && (line.contains("skip") || line.contains("size"))),
+            "{lines:#?}"
+        );
+    }
+
+    #[test]
+    fn what_a_shell_would_read_is_not_handed_down() {
+        let sample = spark_connect().with("/metadata/annotations/spark-admission.io~1skip", "ivy-dir; reboot");
+        assert!(!sample.by_none().iter().any(|line| line.contains("reboot")));
+    }
+
+    #[test]
+    fn a_schedule_is_told_that_its_wishes_reach_nothing() {
+        let sample = scheduled().with("/metadata/annotations/spark-admission.io~1skip", "ivy-dir");
+        assert_eq!(
+            sample.warnings(),
+            ["annotation spark-admission.io/skip does not reach the runs; set spec.template.driver.annotations"]
+        );
+        assert_eq!(sample.decided().edits, []);
+    }
+}

@@ -23,6 +23,8 @@ pub mod request;
 pub mod role;
 pub mod snapshot;
 pub mod subject;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod values;
 
 pub use configuration::Policy;

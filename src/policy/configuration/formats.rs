@@ -2,6 +2,8 @@
 //!
 //! A format has a name, which the JSON Schema gives as `format`, and a test, which says in words what is wrong.
 
+use crate::policy::values::path::judge;
+use crate::policy::values::quantity::Quantity;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -191,56 +193,21 @@ fn is_subdomain(text: &str) -> bool {
             .all(|part| !part.is_empty() && part.chars().all(allowed) && !part.starts_with('-') && !part.ends_with('-'))
 }
 
-/// Folders that a volume must not hide, nor stand in: without them Spark or the pod does not start.
-const RESERVED: [&str; 5] = ["/opt/spark", "/etc", "/usr", "/var/run", "/proc"];
-
-/// An absolute, clean path for a volume.
+/// A path that a volume may be mounted at.
 fn mount_path(text: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let clean = |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(allowed);
-    let right = text.strip_prefix('/').is_some_and(|path| path.split('/').all(clean));
+    judge(text).map_err(|fault| format!("an absolute path below /tmp or of its own, such as /tmp/.ivy2 ({fault})"))?;
     must(
-        right,
-        "an absolute path of A-Z, a-z, 0-9, ., _ and -, without .., not / itself and without / at its end, such as /tmp/.ivy2",
-    )?;
-    let reserved = RESERVED.iter().any(|folder| is_within(text, folder) || is_within(folder, text));
-    must(!reserved, "a path neither inside nor above /opt/spark, /etc, /usr, /var/run and /proc, such as /tmp/.ivy2")
-}
-
-fn is_within(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        !text.ends_with('/') && !text.contains("//"),
+        "a path without doubled slashes and without / at its end, such as /tmp/.ivy2",
+    )
 }
 
 /// A Kubernetes quantity of at least 1Mi.
 fn size(text: &str) -> Result<(), String> {
     must(
-        bytes(text).is_some_and(|bytes| bytes >= 1_048_576.0),
+        Quantity::parse(text).is_some_and(|size| size >= Quantity::MEBIBYTE),
         "a Kubernetes quantity of at least 1Mi, such as 512Mi or 4Gi",
     )
-}
-
-/// The value of a Kubernetes quantity, as near as a float comes.
-fn bytes(text: &str) -> Option<f64> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let factor = match suffix {
-        "" => 1.0,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 2f64.powi(10),
-        "Mi" => 2f64.powi(20),
-        "Gi" => 2f64.powi(30),
-        "Ti" => 2f64.powi(40),
-        "Pi" => 2f64.powi(50),
-        "Ei" => 2f64.powi(60),
-        _ => return None,
-    };
-    number.parse::<f64>().ok().map(|number| number * factor)
 }
 
 /// A version as it stands in a Maven coordinate.

@@ -73,3 +73,48 @@ fn is_loopback(address: &str) -> bool {
     let bare = address.trim().trim_start_matches('[').trim_end_matches(']');
     bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Mutation;
+    use crate::policy::testing::{Sample, connect_server, driver};
+
+    fn mounting(path: &str) -> Sample {
+        connect_server("").and("/spec/containers/0/volumeMounts", json!({"name": "v", "mountPath": path}))
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn decides() {
+        let probe = |port| format!(r#"spec.containers[0].readinessProbe = {{"tcpSocket":{{"port":{port}}},"periodSeconds":5,"failureThreshold":3}}"#);
+        let unknown = || "skipped: port-unknown".to_owned();
+        for (case, pod, expected) in [
+            ("a user's own probe", connect_server("").with("/spec/containers/0/readinessProbe", json!({"exec": {"command": ["true"]}})), "skipped: probe-present".to_owned()),
+            ("a properties file may say anything", connect_server("--properties-file /opt/conf/my.conf"), unknown()),
+            ("SPARK_CONF_DIR may say anything", connect_server("").and("/spec/containers/0/env", json!({"name": "SPARK_CONF_DIR", "value": "/conf"})), unknown()),
+            ("a mount over the configuration", mounting("/opt/spark/conf"), unknown()),
+            ("a mount above it", mounting("/opt/spark"), unknown()),
+            ("a mount of the one file", mounting("/opt/spark/conf/spark-defaults.conf"), unknown()),
+            ("a mount beside it", mounting("/opt/spark/configuration"), probe(15002)),
+            ("a mount of another file in it", mounting("/opt/spark/conf/log4j2.properties"), probe(15002)),
+            ("a loopback address", connect_server("--conf spark.connect.grpc.binding.address=127.0.0.1"), unknown()),
+            ("localhost by name", connect_server("--conf spark.connect.grpc.binding.address=localhost"), unknown()),
+            ("all addresses", connect_server("--conf spark.connect.grpc.binding.address=0.0.0.0"), probe(15002)),
+            ("a port that the server chooses", connect_server("--conf spark.connect.grpc.binding.port=0"), unknown()),
+            ("no port at all", connect_server("--conf spark.connect.grpc.binding.port=many"), unknown()),
+            ("another port", connect_server("--conf spark.connect.grpc.binding.port=15009"), probe(15009)),
+            ("the default port", connect_server(""), probe(15002)),
+            ("a driver is no Connect server", driver(), "skipped: off".to_owned()),
+        ] {
+            assert_eq!(pod.by(Mutation::ConnectReadiness), [expected], "{case}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn says_why_there_is_no_probe() {
+        let warnings = connect_server("--conf spark.connect.grpc.binding.port=0").warnings();
+        assert_eq!(warnings, ["connect-readiness: no readinessProbe added: spark.connect.grpc.binding.port is 0, so the server chooses a free port"]);
+    }
+}

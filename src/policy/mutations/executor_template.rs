@@ -23,3 +23,28 @@ pub(super) fn of_resource(resource: &Resource<'_>, _case: &Case<'_>, plan: &mut 
     }
     plan.outcome()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Mutation;
+    use crate::policy::testing::{application, spark_connect};
+
+    #[test]
+    #[rustfmt::skip]
+    fn decides() {
+        let added = r#"spec.executor.template.spec.containers + {"name":"spark-kubernetes-executor"}"#;
+        let other = json!([{"name": "mine"}]);
+        for (case, resource, expected) in [
+            ("a template with a container of another name", spark_connect().with("/spec/executor/template/spec/containers", other), &["skipped: nothing-to-do"][..]),
+            ("no template", spark_connect().with("/spec/executor/template", serde_json::Value::Null), &[added]),
+            ("an empty template", spark_connect().with("/spec/executor/template", json!({})), &[added]),
+            ("a template without containers", spark_connect().with("/spec/executor/template/spec", json!({"nodeSelector": {"a": "b"}})), &[added]),
+            ("an empty list of containers", spark_connect().with("/spec/executor/template/spec/containers", json!([])), &[added]),
+            ("no executor section, which the operator's schema refuses", spark_connect().with("/spec/executor", serde_json::Value::Null), &["skipped: no-executor"]),
+            ("an application has no such template", application(), &[]),
+        ] {
+            assert_eq!(resource.by(Mutation::ExecutorTemplate), expected, "{case}");
+        }
+    }
+}

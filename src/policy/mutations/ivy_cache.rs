@@ -6,7 +6,6 @@
 
 use serde_json::{Value, json};
 
-use super::ivy_dir::usable;
 use super::{Case, Outcome, Plan, Pod, Resource};
 use crate::policy::configuration::{IvyCache, Medium};
 use crate::policy::handover::hand_to;
@@ -16,7 +15,7 @@ use crate::policy::plan::Note;
 use crate::policy::role::Role;
 use crate::policy::subject::Container;
 use crate::policy::values::coordinates::coordinates;
-use crate::policy::values::path::{is_at, is_inside, overlaps};
+use crate::policy::values::path::{is_at, is_inside, judge, overlaps};
 use crate::policy::values::quantity::Quantity;
 
 /// The volume's name.
@@ -34,7 +33,7 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
         return Outcome::Skipped(Skip::NoSparkContainer);
     };
     let handed_down = pod.annotation(IVY_DIR).or_else(|| pod.connect_arguments().conf(SPARK_JARS_IVY));
-    if let Some((directory, Err(fault))) = handed_down.map(|directory| (directory, usable(directory))) {
+    if let Some((directory, Err(fault))) = handed_down.map(|directory| (directory, judge(directory))) {
         plan.warn(format!("Ivy directory {directory} is left as it is: {fault}"));
         return Outcome::Skipped(Skip::UnusableDirectory);
     }
@@ -139,5 +138,114 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
 fn needs_mount(resource: &Resource<'_>, directory: &str, settings: &IvyCache) -> bool {
     let default = settings.mount_path.as_str();
     let covered = is_at(directory, default) || is_inside(directory, default);
-    !covered && usable(directory).is_ok() && !resource.driver_mounts().any(|mount| overlaps(mount, directory))
+    !covered && judge(directory).is_ok() && !resource.driver_mounts().any(|mount| overlaps(mount, directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Mutation;
+    use crate::policy::testing::{Sample, application, connect_server, driver, executor, notebook};
+
+    const VOLUME: &str = r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"medium":"Memory","sizeLimit":"512Mi"}}"#;
+    const LARGE: &str = r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"sizeLimit":"4Gi"}}"#;
+    const HADOOP: &str = "org.apache.hadoop:hadoop-aws:3.3.4";
+
+    fn mount(at: &str) -> String {
+        format!(r#"spec.containers[0].volumeMounts + {{"name":"ivy-cache","mountPath":"{at}"}}"#)
+    }
+
+    fn both(volume: &str, at: &str) -> Vec<String> {
+        vec![volume.to_owned(), mount(at)]
+    }
+
+    fn skipped(reason: &str) -> Vec<String> {
+        vec![format!("skipped: {reason}")]
+    }
+
+    fn mounting(volume: &str, at: &str) -> Sample {
+        driver().and("/spec/containers/0/volumeMounts", json!({"name": volume, "mountPath": at}))
+    }
+
+    fn annotated(key: &str, value: &str) -> Sample {
+        driver().with(&format!("/metadata/annotations/spark-admission.io~1{key}"), value)
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn decides_on_pods() {
+        let own = json!({"name": "ivy-cache", "persistentVolumeClaim": {"claimName": "ivy"}});
+        let ours = json!({"name": "ivy-cache", "emptyDir": {"medium": "Memory", "sizeLimit": "512Mi"}});
+        for (case, pod, expected) in [
+            ("a user's own volume of that name", mounting("ivy-cache", "/opt/spark/work-dir/.ivy2").and("/spec/volumes", own.clone()), skipped("users-volume")),
+            ("a user's own volume, not mounted in Spark's container", driver().and("/spec/volumes", own), skipped("users-volume")),
+            ("something mounted there", mounting("mine", "/tmp/.ivy2"), skipped("users-mount")),
+            ("something mounted above", mounting("mine", "/tmp"), skipped("users-mount")),
+            ("something mounted below", mounting("mine", "/tmp/.ivy2/jars"), skipped("users-mount")),
+            ("something mounted at a path that only begins so", mounting("mine", "/tmp/.ivy2.5.2"), both(VOLUME, "/tmp/.ivy2")),
+            ("its own volume from before", mounting("ivy-cache", "/tmp/.ivy2").and("/spec/volumes", ours), skipped("nothing-to-do")),
+            ("an absurd path handed down", annotated("ivy-dir", "/opt/spark"), skipped("unusable-directory")),
+            ("a path with blanks", annotated("ivy-dir", "/tmp/my ivy"), skipped("unusable-directory")),
+            ("all of /tmp", annotated("ivy-dir", "/tmp"), skipped("unusable-directory")),
+            ("a path handed down", annotated("ivy-dir", "/ivy"), both(VOLUME, "/ivy")),
+            ("a driver", driver(), both(VOLUME, "/tmp/.ivy2")),
+            ("a notebook", notebook(), both(VOLUME, "/tmp/.ivy2")),
+            ("a notebook whose container has another name", notebook().with("/spec/containers/0/name", "lab"), both(VOLUME, "/tmp/.ivy2")),
+            ("a notebook among containers of other names", notebook().with("/spec/containers/0/name", "lab").and("/spec/containers", json!({"name": "proxy"})), skipped("no-spark-container")),
+            ("an executor never resolves packages", executor(), skipped("off")),
+            ("a Connect server", connect_server(""), both(VOLUME, "/tmp/.ivy2")),
+            ("a Connect server's own directory", connect_server("--conf spark.jars.ivy=/ivy"), both(VOLUME, "/ivy")),
+            ("a Connect server's absurd directory", connect_server("--conf spark.jars.ivy=~/.ivy2"), skipped("unusable-directory")),
+            ("a Connect server's large package", connect_server(&format!("--conf spark.jars.packages={HADOOP}")), both(LARGE, "/tmp/.ivy2")),
+            ("a Connect server's large bundle", connect_server("--packages software.amazon.awssdk:bundle:2.20.18"), both(LARGE, "/tmp/.ivy2")),
+            ("an Iceberg bundle", connect_server("--packages org.apache.iceberg:iceberg-aws-bundle:1.6.1"), both(LARGE, "/tmp/.ivy2")),
+            ("another mount path by policy", driver().under("ivy-cache: {mountPath: /tmp/ivy}"), both(VOLUME, "/tmp/ivy")),
+            ("asked to be on disk", annotated("ivy-cache-medium", "Disk"), both(r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"sizeLimit":"512Mi"}}"#, "/tmp/.ivy2")),
+            ("asked to be larger", annotated("ivy-cache-size", "1Gi"), both(r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"medium":"Memory","sizeLimit":"1Gi"}}"#, "/tmp/.ivy2")),
+            ("asked for half a byte", annotated("ivy-cache-size", "512m"), both(VOLUME, "/tmp/.ivy2")),
+            ("asked for what there is not", annotated("ivy-cache-medium", "Tape"), both(VOLUME, "/tmp/.ivy2")),
+        ] {
+            assert_eq!(pod.by(Mutation::IvyCache), expected, "{case}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn hands_down_from_applications() {
+        let ivy = |directory: &str| application().with("/spec/sparkConf/spark.jars.ivy", directory);
+        let hadoop = || application().with("/spec/deps/packages", json!([HADOOP]));
+        let directory = "spec.driver.annotations[spark-admission.io/ivy-dir] = /ivy";
+        let disk = "spec.driver.annotations[spark-admission.io/ivy-cache-medium] = Disk";
+        let size = "spec.driver.annotations[spark-admission.io/ivy-cache-size] = 4Gi";
+        let mount = json!({"name": "mine", "mountPath": "/ivy"});
+        for (case, resource, expected) in [
+            ("an absurd path", ivy("/usr/ivy"), &["skipped: nothing-to-do"][..]),
+            ("a user's own mount there", ivy("/ivy").and("/spec/driver/volumeMounts", mount.clone()), &["skipped: nothing-to-do"]),
+            ("a user's own mount there, in a template", ivy("/ivy").with("/spec/driver/template/spec/containers", json!([{"volumeMounts": [mount]}])), &["skipped: nothing-to-do"]),
+            ("a directory below the volume", ivy("/tmp/.ivy2/mine"), &["skipped: nothing-to-do"]),
+            ("a user's own directory", ivy("/ivy"), &[directory]),
+            ("a user's own annotation on the driver", ivy("/ivy").with("/spec/driver/annotations/spark-admission.io~1ivy-dir", "/other"), &["skipped: nothing-to-do"]),
+            ("a large package", hadoop(), &[disk, size]),
+            ("a large package, size chosen by the user", hadoop().with("/spec/driver/annotations/spark-admission.io~1ivy-cache-size", "6Gi"), &[disk]),
+            ("a large package that Spark drops", hadoop().with("/spec/deps/packages", json!(["a:b:1"])).with("/spec/sparkConf/spark.jars.packages", HADOOP), &["skipped: nothing-to-do"]),
+            ("small packages", application().with("/spec/deps/packages", json!(["a:b:1"])), &["skipped: nothing-to-do"]),
+        ] {
+            assert_eq!(resource.by(Mutation::IvyCache), expected, "{case}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn says_what_to_know() {
+        let hadoop = connect_server(&format!("--conf spark.jars.packages={HADOOP}"));
+        for (sample, expected) in [
+            (hadoop, "ivy-cache: hadoop-aws is large: its Ivy volume is on the node's disk, 4Gi"),
+            (annotated("ivy-dir", "/opt/spark"), "ivy-cache: Ivy directory /opt/spark is left as it is: it would hide Spark's own files"),
+            (annotated("ivy-cache-size", "512m"), "ivy-cache: annotation spark-admission.io/ivy-cache-size is \"512m\"; it must be a quantity such as 512Mi"),
+            (annotated("ivy-cache-medium", "Tape"), "ivy-cache: annotation spark-admission.io/ivy-cache-medium is \"Tape\"; it can be Memory or Disk"),
+        ] {
+            let warnings = sample.warnings();
+            assert!(warnings.iter().any(|warning| warning == expected), "{expected}: {warnings:#?}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::policy::plan::Note;
 use crate::policy::subject::{Container, ResourceKind};
 use crate::policy::values::coordinates::entries;
 use crate::policy::values::image::ImageReference;
-use crate::policy::values::path::{DEFAULT_SPARK_HOME, PathFault, is_at, judge, overlaps};
+use crate::policy::values::path::{is_at, is_inside, judge, overlaps};
 
 /// What Spark reads its Ivy directory from.
 const SPARK_JARS_IVY: &str = "spark.jars.ivy";
@@ -40,19 +40,17 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
 
 /// Why the webhook leaves a user's Ivy directory without a volume; nothing where it gets one, or has the user's own.
 fn fault_of_users(resource: &Resource<'_>, directory: &str) -> Option<String> {
-    if let Err(fault) = usable(directory) {
+    if let Err(fault) = judge(directory) {
         return Some(fault.to_string());
     }
     let mounts: Vec<_> = resource.driver_mounts().collect();
     if mounts.iter().any(|mount| is_at(mount, directory)) {
         return None;
     }
-    mounts.iter().find(|mount| overlaps(mount, directory)).map(|mount| format!("{mount} is mounted over it"))
-}
-
-/// Whether a volume can be mounted at a path without hiding what is not Ivy's.
-pub(super) fn usable(directory: &str) -> Result<(), PathFault> {
-    judge(directory, DEFAULT_SPARK_HOME)
+    mounts.iter().find(|mount| overlaps(mount, directory)).map(|mount| {
+        let covers = is_inside(directory, mount);
+        if covers { format!("the volume at {mount} covers it") } else { format!("it would hide the volume at {mount}") }
+    })
 }
 
 /// The packages that Spark will resolve, with the one that was added in this review.
@@ -103,7 +101,8 @@ fn hash_of_application(resource: &Resource<'_>, case: &Case<'_>) -> String {
 /// Twelve hexadecimal digits: chances of a collision among a million sets are below one in 500.
 fn short_hash(parts: &[&str]) -> String {
     let digest = Sha256::digest(parts.join("\n"));
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let first_48_bits = digest.iter().take(6).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+    format!("{first_48_bits:012x}")
 }
 
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome {
@@ -164,4 +163,117 @@ fn submit_options<'a>(spark: &Container<'a>, case: &Case<'_>) -> SubmitOptions<'
 /// Whether options already say where Ivy lives.
 fn moves_ivy(options: &str) -> bool {
     options.contains("-Divy.home=") || options.contains("-Duser.home=")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::Mutation;
+    use crate::policy::testing::{Sample, application, connect_server, driver, executor, notebook, spark_connect};
+    use serde_json::json;
+
+    fn with_packages() -> Sample {
+        application().with("/spec/deps/packages", json!(["a:b:1"]))
+    }
+
+    fn directory(resource: &Sample) -> String {
+        resource.by(Mutation::IvyDir).join("; ").trim_start_matches("spec.sparkConf[spark.jars.ivy] = ").to_owned()
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn decides_on_resources() {
+        let own = application().with("/spec/sparkConf/spark.jars.ivy", "/ivy");
+        for (case, resource, expected) in [
+            ("a user's own directory", own.with("/spec/deps/packages", json!(["a:b:1"])), "skipped: user-decided"),
+            ("no packages", application(), "skipped: no-packages"),
+            ("blank packages", application().with("/spec/sparkConf/spark.jars.packages", " "), "skipped: no-packages"),
+            ("empty deps", application().with("/spec/deps/packages", json!([""])), "skipped: no-packages"),
+            ("a SparkConnect without packages, on Spark 4", spark_connect().with("/spec/sparkVersion", "4.0.1").with("/spec/image", "apache/spark:4.0.1"), "skipped: no-packages"),
+            ("a SparkConnect with the package that was added", spark_connect(), "/tmp/.ivy2"),
+            ("an application", with_packages(), "/tmp/.ivy2/b06925de8d31"),
+            ("the submission side left alone", with_packages().under("ivy-dir: {submission: off}"), "skipped: submission-off"),
+            ("one directory for all", with_packages().under("ivy-dir: {submission: shared}"), "/tmp/.ivy2"),
+            ("one for each application", with_packages().under("ivy-dir: {submission: per-application}"), "/tmp/.ivy2/42e7554acaf6"),
+            ("another mount path", with_packages().under("ivy-cache: {mountPath: /tmp/ivy}, ivy-dir: {submission: shared}"), "/tmp/ivy"),
+        ] {
+            assert_eq!(directory(&resource), expected, "{case}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn the_same_packages_share_a_directory() {
+        let list = |packages: &str| application().with("/spec/sparkConf/spark.jars.packages", packages);
+        let base = directory(&list("a:b:1,c:d:2"));
+        assert!(base.starts_with("/tmp/.ivy2/"), "{base}");
+        for (case, resource, same) in [
+            ("another order", list("c:d:2,a:b:1"), true),
+            ("blanks and trailing commas", list(" a:b:1,\n c:d:2,"), true),
+            ("named in deps", application().with("/spec/deps/packages", json!(["a:b:1", "c:d:2"])), true),
+            ("another name of the application", list("a:b:1,c:d:2").with("/metadata/name", "other"), true),
+            ("another version", list("a:b:1,c:d:3"), false),
+            ("another repository", list("a:b:1,c:d:2").with("/spec/deps/repositories", json!(["https://repo.corp"])), false),
+            ("another exclusion", list("a:b:1,c:d:2").with("/spec/deps/excludePackages", json!(["x:y"])), false),
+        ] {
+            assert_eq!(directory(&resource) == base, same, "{case}");
+        }
+    }
+
+    #[test]
+    fn applications_are_told_apart() {
+        let of = |key: &str, name: &str| {
+            let generated =
+                with_packages().under("ivy-dir: {submission: per-application}").with("/metadata", json!({}));
+            directory(&generated.with(&format!("/metadata/{key}"), name))
+        };
+        assert_ne!(of("name", "a"), of("name", "b"));
+        assert_eq!(of("generateName", "a-"), of("generateName", "b-"), "by the review's uid alone");
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn decides_on_pods() {
+        let env = "/spec/containers/0/env";
+        let options = |value: &str| driver().and(env, json!({"name": "SPARK_SUBMIT_OPTS", "value": value}));
+        let added = r#"spec.containers[0].env + {"name":"SPARK_SUBMIT_OPTS","value":"-Divy.home=/tmp/.ivy2"}"#;
+        let from_map = json!({"configMapRef": {"name": "m"}});
+        for (case, pod, expected) in [
+            ("environment from a config map", driver().and("/spec/containers/0/envFrom", from_map.clone()), "skipped: environment-hidden"),
+            ("the variable from a secret", driver().and(env, json!({"name": "SPARK_SUBMIT_OPTS", "valueFrom": {"secretKeyRef": {}}})), "skipped: environment-hidden"),
+            ("an image that sets it", driver().under("ivy-dir: {imagesWithSubmitOpts: [apache/*]}"), "skipped: environment-hidden"),
+            ("a user who moved Ivy", options("-Divy.home=/ivy"), "skipped: user-decided"),
+            ("a user who moved the home", options("-Duser.home=/home/me"), "skipped: user-decided"),
+            ("a user's own Ivy volume elsewhere", driver().and("/spec/volumes", json!({"name": "ivy-cache", "emptyDir": {}})), "skipped: no-ivy-volume"),
+            ("something mounted above", driver().and("/spec/containers/0/volumeMounts", json!({"name": "t", "mountPath": "/tmp"})), "skipped: no-ivy-volume"),
+            ("a driver that the operator launched", driver().with("/metadata/labels/sparkoperator.k8s.io~1launched-by-spark-operator", "true"), "skipped: operator-submits"),
+            ("a Connect server that the operator launched", connect_server(""), "skipped: operator-submits"),
+            ("an executor", executor(), "skipped: off"),
+            ("plain spark-submit", driver(), added),
+            ("a notebook", notebook(), added),
+            ("options of another kind", options("-Dx=y"), "spec.containers[0].env[0].value = -Dx=y -Divy.home=/tmp/.ivy2"),
+            ("an entry without a value", driver().and(env, json!({"name": "SPARK_SUBMIT_OPTS"})), "spec.containers[0].env[0].value = -Divy.home=/tmp/.ivy2"),
+            ("an entry of its own beats a config map", options("-Dx=y").and("/spec/containers/0/envFrom", from_map), "spec.containers[0].env[0].value = -Dx=y -Divy.home=/tmp/.ivy2"),
+            ("of two entries the last one counts", options("-Dx=y").and(env, json!({"name": "SPARK_SUBMIT_OPTS", "value": "-Dz"})), "spec.containers[0].env[1].value = -Dz -Divy.home=/tmp/.ivy2"),
+        ] {
+            assert_eq!(pod.by(Mutation::IvyDir).join("; "), expected, "{case}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn says_what_to_know() {
+        let ivy = |directory: &str| application().with("/spec/sparkConf/spark.jars.ivy", directory);
+        let mounted = |at: &str| json!({"name": "v", "mountPath": at});
+        for (case, resource, expected) in [
+            ("what it set", with_packages(), "ivy-dir: spark.jars.ivy is now /tmp/.ivy2/b06925de8d31"),
+            ("a tilde", ivy("~/.ivy2"), "ivy-dir: spark.jars.ivy ~/.ivy2 is left as it is: it is not absolute (~ is not expanded)"),
+            ("inside a mount", ivy("/data/ivy").and("/spec/driver/volumeMounts", mounted("/data")), "ivy-dir: spark.jars.ivy /data/ivy is left as it is: the volume at /data covers it"),
+            ("above a mount", ivy("/data").and("/spec/driver/volumeMounts", mounted("/data/in")), "ivy-dir: spark.jars.ivy /data is left as it is: it would hide the volume at /data/in"),
+            ("nothing, where the user mounts exactly there", ivy("/ivy").and("/spec/driver/volumeMounts", mounted("/ivy")), ""),
+            ("nothing, where it gets a volume", ivy("/ivy"), ""),
+            ("environment that would be hidden", driver().and("/spec/containers/0/envFrom", json!({"secretRef": {"name": "s"}})), "ivy-dir: SPARK_SUBMIT_OPTS may come from envFrom: add -Divy.home=/tmp/.ivy2 there"),
+        ] {
+            assert_eq!(resource.warnings().join("; "), expected, "{case}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ pub(super) fn of_resource(resource: &Resource<'_>, _case: &Case<'_>, plan: &mut 
 pub(super) fn of_schedule(resource: &Resource<'_>, _case: &Case<'_>, plan: &mut Plan) -> Outcome {
     let findings = of_resource_spec(resource);
     for finding in &findings {
-        plan.warn(finding.warning());
+        plan.warn(finding.advice());
     }
     Outcome::Skipped(if findings.is_empty() { Skip::NothingToDo } else { Skip::WarnedOnly })
 }
@@ -60,14 +60,23 @@ enum Verdict {
 }
 
 impl Finding<'_> {
+    /// What to do about it, where nothing is changed.
+    fn advice(&self) -> String {
+        match &self.verdict {
+            Verdict::Repair(meant) => format!("{}: write {meant} instead of {}", self.path, self.written),
+            _ => self.warning(),
+        }
+    }
+
+    /// What was done about it.
     fn warning(&self) -> String {
         let (path, written) = (&self.path, &self.written);
         match &self.verdict {
-            Verdict::Repair(meant) => format!("{path}: {written} is under one byte, now {meant}"),
+            Verdict::Repair(meant) => format!("{path}: {written} is now {meant}"),
             Verdict::WouldExceed(meant, ceiling) => {
-                format!("{path}: {written} is under one byte; {meant} would exceed {ceiling}")
+                format!("{path}: {written} stays, for {meant} would exceed {ceiling}")
             }
-            Verdict::TooSmall => format!("{path}: {written} is less than 1Mi; write for example 512Mi"),
+            Verdict::TooSmall => format!("{path}: {written} is less than 1Mi; was it meant so?"),
         }
     }
 }
@@ -166,5 +175,86 @@ fn text<'a>(quantity: &'a Json<'a>) -> Option<Cow<'a, str>> {
         Json::Str(text) => Some(Cow::Borrowed(text)),
         Json::Number(_) => Some(Cow::Owned(quantity.to_string())),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::Mutation;
+    use crate::policy::testing::{application, driver, executor, notebook, scheduled, spark_connect};
+    use serde_json::{Value, json};
+
+    const LIMIT: &str = "/spec/containers/0/resources/limits/memory";
+    const REQUEST: &str = "/spec/containers/0/resources/requests/memory";
+    const NOTHING: &[&str] = &["skipped: nothing-to-do"];
+    const WARNED: &[&str] = &["skipped: warned-only"];
+
+    fn volume(size: impl Into<Value>) -> Value {
+        json!({"name": "v", "emptyDir": {"sizeLimit": size.into()}})
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn repairs_pods() {
+        let limit = "spec.containers[0].resources.limits.memory = 512Mi";
+        let request = "spec.containers[0].resources.requests.memory = 512Mi";
+        for (case, pod, expected) in [
+            ("1.6Gi as the API server writes it", driver().with(LIMIT, "1717986918400m"), NOTHING),
+            ("zero is no limit", driver().with(LIMIT, "0"), NOTHING),
+            ("exactly 1Mi", driver().with(LIMIT, "1Mi"), NOTHING),
+            ("plain bytes, as a number", driver().with(LIMIT, 536_870_912), NOTHING),
+            ("a memory that was meant", driver().with(LIMIT, "896Mi"), NOTHING),
+            ("cpu in millis is right", driver().with("/spec/containers/0/resources/limits/cpu", "512m"), NOTHING),
+            ("a request that would no longer fit under its limit", driver().with(REQUEST, "512m").with(LIMIT, "256Mi"), WARNED),
+            ("containers stay below what the pod has itself", driver().with(REQUEST, "512m").with("/spec/resources/requests/memory", "1Gi"), WARNED),
+            ("a number of bytes that nobody means", driver().with(LIMIT, 512), WARNED),
+            ("less than 16 of them", driver().with(LIMIT, "15m"), WARNED),
+            ("more than 65536 of them", driver().with(LIMIT, "65537m"), WARNED),
+            ("kilobytes", driver().with(LIMIT, "512k"), WARNED),
+            ("a limit", driver().with(LIMIT, "512m"), &[limit]),
+            ("a request", driver().with(REQUEST, "512m"), &[request]),
+            ("both, as the API server defaults them", driver().with(LIMIT, "512m").with(REQUEST, "512m"), &[limit, request]),
+            ("a request under a limit that has room", driver().with(REQUEST, "512m").with(LIMIT, "1Gi"), &[request]),
+            ("an init container", driver().and("/spec/initContainers", json!({"resources": {"limits": {"memory": "64m"}}})), &["spec.initContainers[0].resources.limits.memory = 64Mi"]),
+            ("a sidecar", driver().and("/spec/containers", json!({"resources": {"limits": {"memory": "64m"}}})), &["spec.containers[1].resources.limits.memory = 64Mi"]),
+            ("the pod itself", driver().with("/spec/resources/limits/memory", "512m"), &["spec.resources.limits.memory = 512Mi"]),
+            ("a volume", driver().and("/spec/volumes", volume("512m")), &["spec.volumes[0].emptyDir.sizeLimit = 512Mi"]),
+            ("the smallest that is repaired", executor().with(LIMIT, "16m"), &["spec.containers[0].resources.limits.memory = 16Mi"]),
+            ("the largest", notebook().with(LIMIT, "65536m"), &["spec.containers[0].resources.limits.memory = 65536Mi"]),
+        ] {
+            assert_eq!(pod.by(Mutation::MemoryQuantity), expected, "{case}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn repairs_resources() {
+        let of = |memory: &str| json!({"resources": {"limits": {"memory": memory}}});
+        for (case, resource, expected) in [
+            ("Spark's own memory", application(), NOTHING),
+            ("Spark's own configuration", spark_connect().with("/spec/sparkConf/spark.executor.memory", "512m"), NOTHING),
+            ("a volume of an application", application().and("/spec/volumes", volume("512m")), &["spec.volumes[0].emptyDir.sizeLimit = 512Mi"]),
+            ("a driver's sidecar", application().and("/spec/driver/sidecars", of("512m")), &["spec.driver.sidecars[0].resources.limits.memory = 512Mi"]),
+            ("an executor's init container", application().and("/spec/executor/initContainers", of("512m")), &["spec.executor.initContainers[0].resources.limits.memory = 512Mi"]),
+            ("a driver's template", application().and("/spec/driver/template/spec/containers", of("512m")), &["spec.driver.template.spec.containers[0].resources.limits.memory = 512Mi"]),
+            ("a server's template", spark_connect().and("/spec/server/template/spec/containers", of("512m")), &["spec.server.template.spec.containers[0].resources.limits.memory = 512Mi"]),
+            ("an executor's template", spark_connect().and("/spec/executor/template/spec/volumes", volume("512m")), &["spec.executor.template.spec.volumes[0].emptyDir.sizeLimit = 512Mi"]),
+            ("a schedule is only warned about", scheduled().and("/spec/template/volumes", volume("512m")), WARNED),
+        ] {
+            assert_eq!(resource.by(Mutation::MemoryQuantity), expected, "{case}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn names_path_old_and_new() {
+        for (sample, expected) in [
+            (driver().with(LIMIT, "512m"), "memory-quantity: spec.containers[0].resources.limits.memory: 512m is now 512Mi"),
+            (driver().with(LIMIT, "512k"), "memory-quantity: spec.containers[0].resources.limits.memory: 512k is less than 1Mi; was it meant so?"),
+            (driver().with(REQUEST, "512m").with(LIMIT, "256Mi"), "memory-quantity: spec.containers[0].resources.requests.memory: 512m stays, for 512Mi would exceed the limit"),
+            (scheduled().and("/spec/template/volumes", volume("512m")), "memory-quantity: spec.template.volumes[0].emptyDir.sizeLimit: write 512Mi instead of 512m"),
+        ] {
+            assert_eq!(sample.warnings(), [expected]);
+        }
     }
 }

@@ -53,10 +53,54 @@ fn set_fs_group(pod: &Pod<'_>, enforce: bool, plan: &mut Plan) {
 fn set_run_as_user(pod: &Pod<'_>, spark: &Container<'_>, enforce: bool, plan: &mut Plan) {
     match spark.run_as_user().or(pod.run_as_user()) {
         None if pod.other_containers().all(|other| other.run_as_user().is_some()) => {
-            plan.set_pod_security("runAsUser", SPARK)
+            plan.set_pod_security("runAsUser", SPARK);
         }
         None => plan.set_container_security(spark, "runAsUser", SPARK),
         Some(user) if enforce && user != SPARK => plan.set_container_security(spark, "runAsUser", SPARK),
         Some(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::Mutation;
+    use crate::policy::testing::{connect_server, driver, executor, notebook};
+    use serde_json::json;
+
+    const GROUP: &str = "spec.securityContext.fsGroup = 185";
+    const POLICY: &str = "spec.securityContext.fsGroupChangePolicy = OnRootMismatch";
+    const USER_ON_POD: &str = "spec.securityContext.runAsUser = 185";
+    const USER_ON_SPARK: &str = "spec.containers[0].securityContext.runAsUser = 185";
+
+    #[test]
+    #[rustfmt::skip]
+    fn decides() {
+        let sidecar = json!({"name": "proxy", "image": "istio/proxyv2:1"});
+        let root = json!({"name": "fix", "image": "busybox", "securityContext": {"runAsUser": 0}});
+        for (case, pod, expected) in [
+            ("an image with its own user", driver().with("/spec/containers/0/image", "docker.io/bitnami/spark:3.5"), &["skipped: image-has-own-user"][..]),
+            ("an EMR image", driver().with("/spec/containers/0/image", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spark/emr-6.15.0:latest"), &["skipped: image-has-own-user"]),
+            ("an init container that must be root and says so", driver().and("/spec/initContainers", root), &[GROUP, POLICY, USER_ON_POD]),
+            ("an init container that may be root by its image", driver().and("/spec/initContainers", sidecar.clone()), &[GROUP, POLICY, USER_ON_SPARK]),
+            ("a sidecar without a user", driver().and("/spec/containers", sidecar), &[GROUP, POLICY, USER_ON_SPARK]),
+            ("a user's own choice on the pod", driver().with("/spec/securityContext/runAsUser", 1000), &[GROUP, POLICY]),
+            ("a user's own choice on Spark's container", driver().with("/spec/containers/0/securityContext/runAsUser", 1000), &[GROUP, POLICY]),
+            ("root on purpose", driver().with("/spec/securityContext/runAsUser", 0), &[GROUP, POLICY]),
+            ("a user's own fsGroup", driver().with("/spec/securityContext/fsGroup", 1000), &[USER_ON_POD]),
+            ("a user's own change policy", driver().with("/spec/securityContext/fsGroupChangePolicy", "Always"), &[GROUP, USER_ON_POD]),
+            ("everything set already", driver().with("/spec/securityContext", json!({"fsGroup": 185, "runAsUser": 185})), &["skipped: nothing-to-do"]),
+            ("Spark alone", driver(), &[GROUP, POLICY, USER_ON_POD]),
+            ("an executor", executor(), &[GROUP, POLICY, USER_ON_POD]),
+            ("a Connect server", connect_server(""), &[GROUP, POLICY, USER_ON_POD]),
+            ("a notebook never", notebook(), &["skipped: off"]),
+            ("OpenShift assigns ids itself", driver().on_openshift(), &["skipped: openshift"]),
+            ("ifAbsent holds on OpenShift too", driver().on_openshift().under("spark-user: {apply: ifAbsent}"), &[GROUP, POLICY, USER_ON_POD]),
+            ("switched off", driver().under("spark-user: {apply: off}"), &["skipped: off"]),
+            ("enforced over a user's own", driver().with("/spec/securityContext", json!({"fsGroup": 1, "runAsUser": 1})).under("spark-user: {apply: enforce}"), &[GROUP, POLICY, USER_ON_SPARK]),
+            ("enforced where it stands already", driver().with("/spec/securityContext", json!({"fsGroup": 185, "runAsUser": 185})).under("spark-user: {apply: enforce}"), &["skipped: nothing-to-do"]),
+            ("Windows has no numeric users", driver().with("/spec/os/name", "windows"), &["skipped: windows"]),
+        ] {
+            assert_eq!(pod.by(Mutation::SparkUser), expected, "{case}");
+        }
     }
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 
 /// `SPARK_HOME` of the official images (apache/spark-docker, Dockerfile).
-pub const DEFAULT_SPARK_HOME: &str = "/opt/spark";
+const SPARK_HOME: &str = "/opt/spark";
+
+/// Where others keep things as well: a volume is welcome below, but not in their stead.
+const SHARED_DIRECTORIES: [&str; 3] = ["/tmp", "/home", "/root"];
 
 /// Where nothing is mounted over. `/run` is `/var/run`, and `/bin`, `/sbin` and `/lib*` are in `/usr`, by symbolic link in the
 /// distributions that Spark images are made of (Debian, Ubuntu, Red Hat); `/dev`, `/proc` and `/sys` are the kernel's.
@@ -26,53 +29,32 @@ pub enum PathFault {
     SparkHome,
     /// It is at, inside or above this directory of the system.
     SystemDirectory(&'static str),
-}
-
-impl PathFault {
-    /// For logs and metrics: one word for each fault.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NotAbsolute => "not-absolute",
-            Self::UnsafeCharacters => "unsafe-characters",
-            Self::DotComponent => "dot-component",
-            Self::Root => "root",
-            Self::SparkHome => "spark-home",
-            Self::SystemDirectory(_) => "system-directory",
-        }
-    }
+    /// It is this directory, where others keep things as well.
+    SharedDirectory(&'static str),
 }
 
 impl fmt::Display for PathFault {
-    /// A sentence about "the path", without a full stop.
+    /// Half a sentence about "it", without a full stop.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAbsolute => {
-                formatter.write_str("the path is not absolute: it must begin with / (~ and file: are not resolved)")
-            }
-            Self::UnsafeCharacters => {
-                formatter.write_str("the path holds characters other than letters, digits and . _ / -")
-            }
-            Self::DotComponent => formatter.write_str("the path has a component . or .."),
-            Self::Root => formatter.write_str("the path is the root directory"),
-            Self::SparkHome => {
-                formatter.write_str("the path is at, inside or above SPARK_HOME, and a volume there would hide Spark")
-            }
-            Self::SystemDirectory(directory) => {
-                write!(formatter, "the path is at, inside or above {directory}, which belongs to the system")
-            }
+            Self::NotAbsolute => formatter.write_str("it is not absolute (~ is not expanded)"),
+            Self::UnsafeCharacters => formatter.write_str("it may hold letters, digits and . _ / - only"),
+            Self::DotComponent => formatter.write_str("it holds . or .."),
+            Self::Root => formatter.write_str("it is the root directory"),
+            Self::SparkHome => formatter.write_str("it would hide Spark's own files"),
+            Self::SystemDirectory(directory) => write!(formatter, "it would hide or enter {directory}"),
+            Self::SharedDirectory(directory) => write!(formatter, "it would hide what others keep in {directory}"),
         }
     }
 }
 
 /// Judges a path that a user chose for Ivy: whether a volume may be mounted there, and whether it can be handed to a JVM as it is.
-/// `spark_home` is the image's, [`DEFAULT_SPARK_HOME`] where it is not known (or empty, or `/`).
 ///
 /// Doubled and trailing slashes are accepted; mounts of the pod are for the caller to compare ([`overlaps`]).
 ///
 /// # Errors
 /// The first fault, in the order of [`PathFault`].
-pub fn judge(path: &str, spark_home: &str) -> Result<(), PathFault> {
+pub fn judge(path: &str) -> Result<(), PathFault> {
     if !path.starts_with('/') {
         return Err(PathFault::NotAbsolute);
     }
@@ -85,12 +67,14 @@ pub fn judge(path: &str, spark_home: &str) -> Result<(), PathFault> {
     if components(path).is_empty() {
         return Err(PathFault::Root);
     }
-    let spark_home = if components(spark_home).is_empty() { DEFAULT_SPARK_HOME } else { spark_home };
-    if overlaps(path, spark_home) {
+    if overlaps(path, SPARK_HOME) {
         return Err(PathFault::SparkHome);
     }
-    match SYSTEM_DIRECTORIES.into_iter().find(|directory| overlaps(path, directory)) {
-        Some(directory) => Err(PathFault::SystemDirectory(directory)),
+    if let Some(directory) = SYSTEM_DIRECTORIES.into_iter().find(|directory| overlaps(path, directory)) {
+        return Err(PathFault::SystemDirectory(directory));
+    }
+    match SHARED_DIRECTORIES.into_iter().find(|directory| is_at(path, directory)) {
+        Some(directory) => Err(PathFault::SharedDirectory(directory)),
         None => Ok(()),
     }
 }
@@ -136,7 +120,9 @@ mod tests {
 
     #[test]
     fn judges_paths() {
-        use PathFault::{DotComponent, NotAbsolute, Root, SparkHome, SystemDirectory, UnsafeCharacters};
+        use PathFault::{
+            DotComponent, NotAbsolute, Root, SharedDirectory, SparkHome, SystemDirectory, UnsafeCharacters,
+        };
         for (case, path, expected) in [
             ("the default", "/tmp/.ivy2", Ok(())),
             ("a volume of the user", "/data/ivy-cache_1", Ok(())),
@@ -171,21 +157,9 @@ mod tests {
             ("above /var/run", "/var", Err(SystemDirectory("/var/run"))),
             ("what links to /usr", "/lib/ivy", Err(SystemDirectory("/lib"))),
             ("the kernel's", "/proc/1", Err(SystemDirectory("/proc"))),
+            ("all of /tmp", "/tmp/", Err(SharedDirectory("/tmp"))),
         ] {
-            assert_eq!(judge(path, DEFAULT_SPARK_HOME), expected, "{case}");
-        }
-    }
-
-    #[test]
-    fn knows_other_spark_homes() {
-        for (case, path, spark_home, expected) in [
-            ("inside another SPARK_HOME", "/srv/spark/ivy", "/srv/spark/", Err(PathFault::SparkHome)),
-            ("the default is free then", "/opt/spark/ivy", "/srv/spark", Ok(())),
-            ("an empty one is the default", "/opt/spark/ivy", "", Err(PathFault::SparkHome)),
-            ("an empty one forbids nothing else", "/tmp/ivy", "", Ok(())),
-            ("the root is the default", "/tmp/ivy", "/", Ok(())),
-        ] {
-            assert_eq!(judge(path, spark_home), expected, "{case}");
+            assert_eq!(judge(path), expected, "{case}");
         }
     }
 
@@ -211,27 +185,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn names_and_explains_its_faults() {
-        for (fault, name, says) in [
-            (PathFault::NotAbsolute, "not-absolute", "begin with /"),
-            (PathFault::UnsafeCharacters, "unsafe-characters", "letters, digits"),
-            (PathFault::DotComponent, "dot-component", "component . or .."),
-            (PathFault::Root, "root", "root directory"),
-            (PathFault::SparkHome, "spark-home", "SPARK_HOME"),
-            (PathFault::SystemDirectory("/etc"), "system-directory", "/etc"),
-        ] {
-            assert_eq!(fault.name(), name);
-            assert!(fault.to_string().contains(says), "{fault}");
-        }
-    }
-
     proptest! {
         #[test]
         fn an_accepted_path_is_in_no_forbidden_place(path in "(/|\\.|etc|usr|opt|spark|tmp|var|run){0,8}") {
-            if judge(&path, DEFAULT_SPARK_HOME).is_ok() {
+            if judge(&path).is_ok() {
                 prop_assert!(path.starts_with('/'));
-                prop_assert!(!overlaps(&path, DEFAULT_SPARK_HOME));
+                prop_assert!(!overlaps(&path, SPARK_HOME));
                 prop_assert!(SYSTEM_DIRECTORIES.iter().all(|directory| !overlaps(&path, directory)));
             }
         }
