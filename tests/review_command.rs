@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use proptest::prelude::*;
 use serde_json::Value;
 use similar::TextDiff;
 use spark_admission::cli::review::ReviewCommand;
@@ -345,6 +346,46 @@ fn the_policy_is_read_from_its_file() {
     let missing = review(&["--policy", file.to_str().unwrap()], DRIVER);
     assert_eq!(missing.status, 2);
     assert!(missing.errors.starts_with(&format!("{}: cannot read the policy: ", file.display())), "{}", missing.errors);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Manifests are written by people and templates: whatever the text is, there is an answer or a complaint.
+    #[test]
+    fn any_text_ends_with_a_status(noise in any::<String>(), cut in any::<proptest::sample::Index>(), fixture in any::<proptest::sample::Index>()) {
+        let fixtures = fixtures("resources");
+        let text = fs::read_to_string(fixture.get(&fixtures)).unwrap();
+        let mut characters: Vec<_> = text.chars().collect();
+        let cut = cut.index(characters.len());
+        characters.splice(cut..cut, noise.chars());
+        for input in [characters.into_iter().collect(), noise] {
+            let ran = review(&["-o", "json"], &input);
+            prop_assert!(ran.status <= 2);
+            prop_assert_eq!(ran.status == 2, !ran.errors.is_empty(), "{}", ran.errors);
+            prop_assert!(serde_json::from_str::<Value>(&ran.output).is_ok(), "{}", ran.output);
+        }
+    }
+}
+
+#[test]
+fn what_is_nested_too_deep_is_refused_and_not_followed() {
+    let deep = |open: &str| open.repeat(100_000);
+    let mut bomb = "a0: &a0 x\n".to_owned();
+    for i in 1..30 {
+        let line = format!("a{i}: &a{i} [*a{0}, *a{0}, *a{0}]\n", i - 1);
+        bomb += &line;
+    }
+    for input in [format!("a: {}", deep("[")), deep("{\"a\":"), deep("- "), bomb] {
+        let ran = review(&[], &input);
+        assert_eq!((ran.status, ran.output.as_str()), (2, ""), "{}", ran.errors);
+    }
+    // What the parser still reads, but the server does not inside a review, is answered as the server answers it.
+    let mut driver: Value = serde_saphyr::from_str(DRIVER).unwrap();
+    driver["status"] = (0..126).fold(Value::Null, |inner, _| vec![inner].into());
+    let nested = driver.to_string();
+    let ran = review(&[], &nested);
+    assert_eq!(ran.status, 1, "{}", ran.errors);
 }
 
 #[test]

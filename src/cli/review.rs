@@ -22,6 +22,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::policy::{Policy, Snapshot};
+pub use diff::write_diff;
+pub use explanation::purpose;
+
 use manifests::{Manifest, Unreadable, manifests, title};
 use reviewed::Reviewed;
 
@@ -211,7 +214,8 @@ fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// On a terminal, unless its user said no (<https://no-color.org>).
-fn is_colour_wanted() -> bool {
+/// Whether standard output is to be coloured: on a terminal, unless its user said no (<https://no-color.org>).
+#[must_use]
+pub fn is_colour_wanted() -> bool {
     io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::reviewed::Reviewed;
@@ -32,18 +33,19 @@ pub(super) fn write(reviewed: &[Reviewed], colour: bool, output: &mut dyn Write)
         for warning in object.warnings() {
             writeln!(output, "warning: {warning}")?;
         }
-        changes(object, &paint, output)?;
+        write_diff(&object.before, &object.after, colour, output)?;
     }
     Ok(())
 }
 
-/// The diff of one object; nothing where it is left as it is.
-fn changes(object: &Reviewed, paint: &Paint, output: &mut dyn Write) -> io::Result<()> {
-    if !object.is_changed() {
-        return Ok(());
-    }
-    let before = yaml(&object.before).map_err(io::Error::other)?;
-    let after = yaml(&object.after).map_err(io::Error::other)?;
+/// Writes a unified diff of two objects as YAML; nothing where they are equal.
+///
+/// # Errors
+/// When `output` cannot be written to.
+pub fn write_diff(before: &Value, after: &Value, colour: bool, output: &mut dyn Write) -> io::Result<()> {
+    let paint = Paint(colour);
+    let before = yaml(before).map_err(io::Error::other)?;
+    let after = yaml(after).map_err(io::Error::other)?;
     let diff = TextDiff::from_lines(&before, &after);
     for hunk in diff.unified_diff().context_radius(CONTEXT).iter_hunks() {
         paint.line(output, CYAN, &hunk.header().to_string())?;

@@ -5,6 +5,9 @@
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, MessageFormatter, UserMessageFormatter};
 
+/// The most values of one YAML document: some 100,000 pods.
+const MOST_NODES: usize = 50_000_000;
+
 /// One document of a file.
 #[derive(Debug, PartialEq)]
 pub(super) struct Document {
@@ -140,6 +143,14 @@ impl Chunk<'_> {
             legacy_octal_numbers: true,
             duplicate_keys: DuplicateKeyPolicy::LastWins,
             with_snippet: false,
+            // Whole clusters are saved as one list, and one anchor may serve them all; what aliases expand to stays limited, and so is the depth, by the
+            // parser's default.
+            budget: serde_saphyr::budget! {
+                max_events: MOST_NODES,
+                max_nodes: MOST_NODES,
+                max_total_scalar_bytes: usize::MAX,
+                enforce_alias_anchor_ratio: false,
+            },
         };
         serde_saphyr::from_str_with_options(self.text, options).map_err(|error| {
             let line = error.location().and_then(|place| usize::try_from(place.line()).ok()).unwrap_or(1);
@@ -209,6 +220,14 @@ mod tests {
         ] {
             assert_eq!(read(text), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn reads_a_whole_cluster_in_one_list() {
+        let read = documents(&format!("items:\n{}", "- 1\n".repeat(300_000)));
+        assert_eq!(read[0].content.as_ref().unwrap()["items"].as_array().unwrap().len(), 300_000);
+        let aliases = format!("items:\n- &one {{name: a}}\n{}", "- *one\n".repeat(1_000));
+        assert!(documents(&aliases)[0].content.is_ok());
     }
 
     #[test]

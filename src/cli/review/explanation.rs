@@ -63,8 +63,9 @@ fn ending(object: &Reviewed, mutation: Mutation, outcome: Outcome) -> String {
     }
 }
 
-/// What a mutation is good for.
-const fn purpose(mutation: Mutation, is_pod: bool) -> &'static str {
+/// What a mutation is good for, as half a sentence.
+#[must_use]
+pub const fn purpose(mutation: Mutation, is_pod: bool) -> &'static str {
     match mutation {
         Mutation::IvyCache if is_pod => {
             "Spark downloads its packages with Ivy, which needs a directory that can be written: a volume of the pod's own"
