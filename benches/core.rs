@@ -28,10 +28,10 @@ fn body(case: &str) -> String {
         serde_json::from_str(include_str!("../tests/fixtures/captured/3.5.9/kubeflow-args--driver.json"))
             .unwrap_or_else(|error| panic!("the fixture is JSON: {error}"));
     let (kind, object) = match case {
-        "driver pod, 4 KB" => (json!({"group": "", "version": "v1", "kind": "Pod"}), captured),
-        "driver pod, 10 KB" => (json!({"group": "", "version": "v1", "kind": "Pod"}), grown(captured, 45)),
+        "driver pod, 4 KB" => (json!({"group": "", "version": "v1", "kind": "Pod"}), grown(captured, 11)),
+        "driver pod, 10 KB" => (json!({"group": "", "version": "v1", "kind": "Pod"}), grown(captured, 64)),
         "not Spark's, 4 KB" => {
-            let mut pod = captured;
+            let mut pod = grown(captured, 11);
             pod["metadata"]["labels"] = json!({"app": "web"});
             (json!({"group": "", "version": "v1", "kind": "Pod"}), pod)
         }
