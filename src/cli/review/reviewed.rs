@@ -94,7 +94,7 @@ impl Reviewed {
     /// What stands at a path before; none where nothing does, or null.
     pub(super) fn old(&self, path: &Path) -> Option<&Value> {
         let there = path.steps().iter().try_fold(&self.before, |value, step| match step {
-            Step::Key(key) => value.get(key),
+            Step::Key(key) => value.get(key.as_ref()),
             Step::Index(index) => value.get(*index),
         });
         there.filter(|value| !value.is_null())
