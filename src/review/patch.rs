@@ -170,7 +170,7 @@ mod tests {
         Edit { path, change, mutation: None, observed: false }
     }
 
-    fn set(keys: &[&str]) -> Edit {
+    fn set(keys: &[&'static str]) -> Edit {
         edit(Path::default().then(keys.iter().copied()), Change::Set(json!(1)))
     }
 
@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn builds_operations_that_apply() {
-        let append = |keys: &[&str]| edit(Path::default().then(keys.iter().copied()), Change::Append(json!("x")));
+        let append =
+            |keys: &[&'static str]| edit(Path::default().then(keys.iter().copied()), Change::Append(json!("x")));
         let in_container = edit(path(["c"]).at(1).then(["env"]), Change::Append(json!("x")));
         for (case, object, edits, expected) in [
             (
