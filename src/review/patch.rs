@@ -4,6 +4,8 @@
 //! fields that it does not know. So: operations are built from what really stands in the object; parents that are absent or
 //! null are added first; arrays grow by `/-`; nothing is tested, and no array is replaced.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -12,13 +14,13 @@ use crate::policy::plan::{Change, Edit};
 
 /// One operation of RFC 6902.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Operation {
+pub struct Operation<'e> {
     /// `add` or `replace`.
     pub op: &'static str,
     /// A JSON pointer.
     pub path: String,
     /// What stands there afterwards.
-    pub value: Value,
+    pub value: Cow<'e, Value>,
 }
 
 /// The object has another shape than its kind, so an edit has no place in it.
@@ -37,7 +39,7 @@ pub struct WrongShape {
 pub fn operations<'e>(
     object: &Json<'_>,
     edits: impl IntoIterator<Item = &'e Edit>,
-) -> Result<Vec<Operation>, WrongShape> {
+) -> Result<Vec<Operation<'e>>, WrongShape> {
     let mut builder = Builder { object, added: Vec::new(), operations: Vec::new() };
     for edit in edits {
         builder.carry_out(edit)?;
@@ -45,15 +47,15 @@ pub fn operations<'e>(
     Ok(builder.operations)
 }
 
-struct Builder<'a> {
+struct Builder<'a, 'e> {
     object: &'a Json<'a>,
     /// Parents that an earlier operation of this patch adds.
     added: Vec<String>,
-    operations: Vec<Operation>,
+    operations: Vec<Operation<'e>>,
 }
 
-impl Builder<'_> {
-    fn carry_out(&mut self, edit: &Edit) -> Result<(), WrongShape> {
+impl<'e> Builder<'_, 'e> {
+    fn carry_out(&mut self, edit: &'e Edit) -> Result<(), WrongShape> {
         let steps = edit.path.steps();
         for depth in 1..steps.len() {
             self.make_sure_of(&steps[..depth], Shape::that_holds(&steps[depth]))?;
@@ -61,11 +63,11 @@ impl Builder<'_> {
         match &edit.change {
             Change::Set(value) => {
                 let is_there = self.standing(steps).is_some_and(|there| !there.is_null());
-                self.push(if is_there { "replace" } else { "add" }, pointer(steps), value.clone());
+                self.push(if is_there { "replace" } else { "add" }, pointer(steps), Cow::Borrowed(value));
             }
             Change::Append(value) => {
                 self.make_sure_of(steps, Shape::Array)?;
-                self.push("add", pointer(steps) + "/-", value.clone());
+                self.push("add", pointer(steps) + "/-", Cow::Borrowed(value));
             }
         }
         Ok(())
@@ -90,7 +92,7 @@ impl Builder<'_> {
 
     fn add_once(&mut self, pointer: String, shape: Shape) {
         if !self.added.contains(&pointer) {
-            self.push("add", pointer.clone(), shape.empty());
+            self.push("add", pointer.clone(), Cow::Owned(shape.empty()));
             self.added.push(pointer);
         }
     }
@@ -103,7 +105,7 @@ impl Builder<'_> {
         })
     }
 
-    fn push(&mut self, op: &'static str, path: String, value: Value) {
+    fn push(&mut self, op: &'static str, path: String, value: Cow<'e, Value>) {
         self.operations.push(Operation { op, path, value });
     }
 }
