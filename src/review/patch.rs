@@ -150,13 +150,14 @@ const fn describe(value: &Json<'_>) -> &'static str {
     }
 }
 
-/// RFC 6901: `~` becomes `~0`, then `/` becomes `~1`.
+/// RFC 6901: `~` becomes `~0`, `/` becomes `~1`.
 fn pointer(steps: &[Step]) -> String {
-    let mut pointer = String::new();
+    let mut pointer = String::with_capacity(64);
     for step in steps {
         pointer.push('/');
         match step {
-            Step::Key(key) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Step::Key(key) if key.contains(['~', '/']) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Step::Key(key) => pointer.push_str(key),
             Step::Index(index) => pointer.push_str(&index.to_string()),
         }
     }
