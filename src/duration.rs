@@ -51,7 +51,7 @@ mod tests {
             ("1m30s", Some(Duration::from_secs(90))),
             ("0", Some(Duration::ZERO)),
             ("1.5s", Some(Duration::from_millis(1500))),
-            ("1h", Some(Duration::from_secs(3600))),
+            ("1h", Some(Duration::from_hours(1))),
             ("", None),
             ("10", None),
             ("s", None),

@@ -1,5 +1,8 @@
 //! The server from outside, over real TLS, with a core of the tests' own.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::float_cmp, reason = "what is counted is whole")]
+
 mod support;
 
 use std::{

@@ -90,14 +90,19 @@ impl Listener {
             }
         }
         self.accept_the_rest().await;
+        drop(self.tcp);
         self.tasks.close();
         self.tasks.wait().await;
     }
 
     /// Takes what the kernel has accepted already: to those clients the connection stands, and closing the port would reset it.
+    /// Asks the kernel itself: what the runtime knows of the port is from its last turn.
     async fn accept_the_rest(&self) {
-        while let Some(Ok((tcp, _))) = now(self.tcp.accept()).await {
-            self.open(tcp).await;
+        while let Ok((tcp, _)) = socket2::SockRef::from(&self.tcp).accept() {
+            let tcp = tcp.set_nonblocking(true).and_then(|()| TcpStream::from_std(tcp.into()));
+            if let Ok(tcp) = tcp {
+                self.open(tcp).await;
+            }
         }
     }
 
@@ -132,16 +137,4 @@ impl Port {
             }
         }
     }
-}
-
-/// What a future has ready now, if anything.
-async fn now<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|context| {
-        std::task::Poll::Ready(match future.as_mut().poll(context) {
-            std::task::Poll::Ready(output) => Some(output),
-            std::task::Poll::Pending => None,
-        })
-    })
-    .await
 }
