@@ -185,7 +185,7 @@ async fn load(server: &Server, ca: &[u8], body: &Bytes, duration: Duration) -> R
         result.add(task.await.unwrap());
     }
     result.wall = start.elapsed();
-    result.cpu = server.cpu() - cpu;
+    result.cpu = server.cpu().saturating_sub(cpu);
     result
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use rustls::RootCertStore;
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
     time::timeout,
@@ -88,17 +88,14 @@ impl Error {
 /// # Errors
 /// Why it could not start.
 pub fn serve(arguments: &ServeArguments) -> Result<ExitCode, Error> {
-    telemetry::start(arguments.log_format, arguments.log_level);
+    telemetry::start(arguments.log_format, arguments.log_level)?;
     let threads = std::thread::available_parallelism().map_or(THREADS, |cores| cores.get().min(THREADS));
     let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let ended = runtime.block_on(serve_until_told(arguments));
-    abandon(runtime);
-    ended
-}
-
-/// Ends the runtime without waiting for what was not finished in its time.
-fn abandon(runtime: Runtime) {
+    // Without waiting for what was not finished in its time.
     runtime.shutdown_background();
+    telemetry::flush();
+    ended
 }
 
 async fn serve_until_told(arguments: &ServeArguments) -> Result<ExitCode, Error> {

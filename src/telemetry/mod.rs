@@ -1,11 +1,16 @@
 //! Log lines on standard error, as text or JSON.
 //!
-//! Promised: a panic is one log line with its place, never its message, which may quote an object.
+//! Promised: a panic is one log line with its place, never its message, which may quote an object; a log that nobody reads holds
+//! up no review.
 
-use std::io::IsTerminal;
+mod lines;
+
+use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use lines::flush;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,16 +37,21 @@ pub enum LogLevel {
 }
 
 /// Starts logging. A second call changes nothing.
-pub fn start(format: LogFormat, level: LogLevel) {
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+///
+/// # Errors
+/// The system has no thread for it.
+pub fn start(format: LogFormat, level: LogLevel) -> io::Result<()> {
+    let lines = fmt::layer().with_writer(|| lines::Line).with_target(false);
     let registry = tracing_subscriber::registry().with(filter(level));
     let started = match format {
-        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init(),
+        LogFormat::Text => registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init(),
     };
     if started.is_ok() {
         log_panics();
+        lines::start()?;
     }
+    Ok(())
 }
 
 /// The libraries below speak only at `trace`: what they say is of no use to who runs the webhook.
