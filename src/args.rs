@@ -1,6 +1,7 @@
 //! The command line: what can be asked of `spark-admission`, with helps worth reading.
 
 use std::{
+    io::Write as _,
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
     process::ExitCode,
@@ -44,17 +45,27 @@ pub enum Command {
 }
 
 impl Command {
-    /// Does what was asked.
-    ///
-    /// # Errors
-    /// Why it could not be done; the exit status for that is 2 where what was given is wrong, else 1.
-    pub fn run(self) -> Result<ExitCode, run::Error> {
+    /// Does what was asked; each command says itself what went wrong.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
         match self {
-            Self::Serve(arguments) => run::serve(&arguments),
-            Self::Completions { shell } => {
-                clap_complete::generate(shell, &mut Arguments::command(), "spark-admission", &mut std::io::stdout());
-                Ok(ExitCode::SUCCESS)
-            }
+            Self::Serve(arguments) => run::serve(&arguments).unwrap_or_else(|error| {
+                eprintln!("spark-admission: {error}");
+                error.exit_code()
+            }),
+            Self::Completions { shell } => completions(shell),
+        }
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "spark-admission", &mut script);
+    match std::io::stdout().write_all(&script) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("spark-admission: cannot print: {error}");
+            ExitCode::FAILURE
         }
     }
 }

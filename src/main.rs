@@ -11,8 +11,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Fails only where a provider is installed already, and then that one is used.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Arguments::parse().command.run().unwrap_or_else(|error| {
-        eprintln!("spark-admission: {error}");
-        error.exit_code()
-    })
+    Arguments::parse().command.run()
 }

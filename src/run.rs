@@ -68,7 +68,7 @@ pub enum Error {
         flag: &'static str,
     },
     /// The process itself.
-    #[error("cannot start: {0}")]
+    #[error("cannot start, the system says: {0}")]
     Process(#[from] io::Error),
 }
 

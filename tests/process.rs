@@ -113,11 +113,7 @@ fn a_second_signal_ends_it_at_once() {
     let state = tempfile::tempdir().unwrap();
     let serving = Serving::standalone(state.path(), &["--drain-delay", "1h"]);
     serving.signal("TERM");
-    let start = Instant::now();
-    while !serving.log().contains("shutting down") {
-        assert!(start.elapsed() < DEADLINE, "{}", serving.log());
-        std::thread::yield_now();
-    }
+    serving.log_with("shutting down");
     serving.signal("TERM");
     assert_eq!(serving.ended().0.code(), Some(143));
 }
@@ -206,11 +202,30 @@ async fn a_bad_policy_keeps_the_last_good_one() {
     assert_eq!(get(serving.admin, "/readyz").await.unwrap().status, 200);
     std::fs::write(&file, format!("{good}# again\n")).unwrap();
     eventually("a good policy is taken", async || reloads("ok").await == 1.0).await;
-    let log = serving.log();
+    let log = serving.log_with("\"reloaded\"");
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let bad: Vec<_> = lines.iter().filter(|line| line["level"] == "ERROR").collect();
     assert_eq!(bad.len(), 1, "{log}");
     assert!(bad[0]["why"].as_str().unwrap().contains("policy.yaml"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_holds_up_no_review() {
+    let state = tempfile::tempdir().unwrap();
+    let directory = state.path().display().to_string();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--state-dir", &directory];
+    let (read, go) = std::sync::mpsc::channel();
+    let serving = Serving::start_and_read_log_after(&mut spark_admission(&arguments), Some(go));
+    let mut connection = client(&serving, state.path()).connect().await.unwrap();
+    // Each leaves a line of more than 100 bytes: far more than the pipe and the server's own buffer take.
+    for _ in 0..6000 {
+        let answer = timeout(DEADLINE, connection.post("/mutate", "text/plain", "")).await.expect("an answer in time").unwrap();
+        assert_eq!(answer.status, 415);
+    }
+    drop(read);
+    serving.log_with("log lines were lost");
+    serving.signal("TERM");
+    assert_eq!(serving.ended().0.code(), Some(0));
 }
 
 #[test]
@@ -219,7 +234,7 @@ fn kubeconfig_is_ignored_and_a_line_says_so() {
     let state = state.path().display().to_string();
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--state-dir", &state];
     let serving = Serving::start(spark_admission(&arguments).env("KUBECONFIG", "/nonexistent"));
-    assert!(serving.log().contains("KUBECONFIG is set and ignored"), "{}", serving.log());
+    serving.log_with("KUBECONFIG is set and ignored");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc::Receiver},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -40,11 +40,17 @@ impl Serving {
     }
 
     pub fn start(command: &mut Command) -> Self {
+        Self::start_and_read_log_after(command, None)
+    }
+
+    /// Starts it, and reads its log only when the other end of the channel says so or is dropped.
+    pub fn start_and_read_log_after(command: &mut Command, go: Option<Receiver<()>>) -> Self {
         let standalone = !command.get_args().any(|argument| argument == "--tls-cert");
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
         let reader = std::thread::spawn(move || {
+            let _ = go.map(|go| go.recv());
             for line in lines.lines().map_while(Result::ok) {
                 sink.lock().unwrap().push_str(&(line + "\n"));
             }
@@ -67,6 +73,19 @@ impl Serving {
 
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log says so, and returns it.
+    pub fn log_with(&self, says: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let log = self.log();
+            if log.contains(says) {
+                return log;
+            }
+            assert!(start.elapsed() < DEADLINE, "the log does not say {says:?}: {log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Sends a signal by name, such as `TERM`.
