@@ -255,8 +255,9 @@ async fn a_server_full_of_reviews_lets_the_next_client_wait_for_a_place() {
     let mut busy = half_sent_review(&server).await;
     let client = server.client();
     let waiting = tokio::spawn(async move { client.review("waited").await.unwrap().status });
-    // Its connection is in the kernel's hands by now or soon; either way it must be served after the one before it.
-    tokio::task::yield_now().await;
+    // The kernel has its connection at once; nothing tells when the server has found no place for it, and a moment is enough.
+    tokio::time::sleep(SHORT).await;
+    assert!(!waiting.is_finished(), "no place yet");
     busy.write_all(b"}").await.unwrap();
     let mut status = [0; 12];
     busy.read_exact(&mut status).await.unwrap();
@@ -477,4 +478,27 @@ async fn a_stopping_server_answers_what_has_arrived_and_closes_what_is_idle() {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
     eventually("no connection is left", async || server.metric("spark_admission_connections_open") == 0.0).await;
     assert!(TcpStream::connect(server.address).await.is_err(), "nothing new is accepted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_server_waits_for_the_rest_of_a_head() {
+    let limits = Limits { farewell: Duration::from_millis(50), ..Limits::default() };
+    let server = Setup { limits, ..Setup::default() }.start().await;
+    let body = review("rest");
+    let head = format!("POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    let mut kept = server.client().tls().await.unwrap();
+    kept.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut answer = vec![0; 1024];
+    assert!(timeout(DEADLINE, kept.read(&mut answer)).await.unwrap().unwrap() > 0);
+    let mut idle = server.client().connect().await.unwrap();
+    assert_eq!(idle.review("idle from here on").await.unwrap().status, 200);
+
+    let (first, rest) = head.split_at(30);
+    kept.write_all(first.as_bytes()).await.unwrap();
+    kept.flush().await.unwrap();
+    server.lifecycle.advance(Stage::Stopping);
+    eventually("what is idle is closed", async || idle.is_closed()).await;
+    kept.write_all(format!("{rest}{body}").as_bytes()).await.unwrap();
+    let answer = until_closed(&mut kept).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
 }

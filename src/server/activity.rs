@@ -7,7 +7,10 @@ use std::{
     io,
     mem::MaybeUninit,
     pin::Pin,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -35,10 +38,12 @@ pub(super) struct Activity {
     /// Whether the socket held unread bytes when it was last looked at.
     unread: AtomicBool,
     close: Notify,
+    /// Told when a review ends: whoever waits for a place may take this connection's now.
+    idle: Arc<Notify>,
 }
 
 impl Activity {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(idle: Arc<Notify>) -> Self {
         Self {
             opened: Instant::now(),
             since: AtomicU64::new(0),
@@ -48,6 +53,7 @@ impl Activity {
             leaving: AtomicBool::new(false),
             unread: AtomicBool::new(true),
             close: Notify::new(),
+            idle,
         }
     }
 
@@ -68,10 +74,10 @@ impl Activity {
     }
 
     /// A request's head is complete; its review is in flight until the guard is dropped.
-    pub(super) fn begin_review(self: &std::sync::Arc<Self>) -> ReviewInFlight {
+    pub(super) fn begin_review(self: &Arc<Self>) -> ReviewInFlight {
         self.in_head.store(false, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
-        ReviewInFlight(std::sync::Arc::clone(self))
+        ReviewInFlight(Arc::clone(self))
     }
 
     pub(super) fn has_review_in_flight(&self) -> bool {
@@ -111,12 +117,14 @@ impl Activity {
 }
 
 /// Keeps its connection from counting as idle.
-pub(super) struct ReviewInFlight(std::sync::Arc<Activity>);
+pub(super) struct ReviewInFlight(Arc<Activity>);
 
 impl Drop for ReviewInFlight {
     fn drop(&mut self) {
         self.0.begin_state();
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        if self.0.in_flight.fetch_sub(1, Relaxed) == 1 {
+            self.0.idle.notify_one();
+        }
     }
 }
 
@@ -124,11 +132,11 @@ impl Drop for ReviewInFlight {
 #[derive(Debug)]
 pub(super) struct Watched {
     tcp: TcpStream,
-    activity: std::sync::Arc<Activity>,
+    activity: Arc<Activity>,
 }
 
 impl Watched {
-    pub(super) fn new(tcp: TcpStream, activity: std::sync::Arc<Activity>) -> Self {
+    pub(super) fn new(tcp: TcpStream, activity: Arc<Activity>) -> Self {
         Self { tcp, activity }
     }
 

@@ -16,7 +16,8 @@ pub(super) struct Connections {
     limits: Limits,
     metrics: Arc<Metrics>,
     open: Mutex<Open>,
-    freed: Notify,
+    /// Told when a connection ends or becomes idle.
+    freed: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -27,7 +28,7 @@ struct Open {
 
 impl Connections {
     pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
-        Self { limits, metrics, open: Mutex::default(), freed: Notify::new() }
+        Self { limits, metrics, open: Mutex::default(), freed: Arc::default() }
     }
 
     /// Takes a place for a new connection. Where all are taken, the connection that has been idle longest loses its own; where
@@ -47,7 +48,7 @@ impl Connections {
             open.evict_longest_idle()?;
             self.metrics.evicted();
         }
-        let (number, activity) = (open.next, Arc::new(Activity::new()));
+        let (number, activity) = (open.next, Arc::new(Activity::new(Arc::clone(&self.freed))));
         open.next += 1;
         open.by_number.insert(number, Arc::clone(&activity));
         self.metrics.connections().inc();
