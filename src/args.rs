@@ -17,8 +17,8 @@ use crate::{
 
 /// Makes Spark work on Kubernetes start at the first submission.
 ///
-/// A mutating and validating admission webhook for `SparkApplication`, `ScheduledSparkApplication` and `SparkConnect` resources and
-/// for the pods of Spark drivers, executors, Connect servers and notebooks.
+/// A mutating and validating admission webhook for SparkApplication, ScheduledSparkApplication and SparkConnect resources and for
+/// the pods of Spark drivers, executors, Connect servers and notebooks.
 #[derive(Debug, Parser)]
 #[command(version, name = "spark-admission", max_term_width = 100)]
 pub struct Arguments {
@@ -104,7 +104,8 @@ pub struct ServeArguments {
 
     /// Where a standalone server keeps its CA and certificate
     ///
-    /// Default: $`XDG_STATE_HOME`/spark-admission, else ~/.local/state/spark-admission. Holds ca.crt, ca.key, tls.crt and tls.key.
+    /// Default: spark-admission in the XDG state directory, so ~/.local/state/spark-admission. Holds ca.crt, ca.key, tls.crt and
+    /// tls.key.
     #[arg(long, env = "SPARK_ADMISSION_STATE_DIR", value_name = "DIRECTORY")]
     pub state_dir: Option<PathBuf>,
 

@@ -1,6 +1,12 @@
 //! A port: accepts connections, holds them to their limits, and ends without dropping a review.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
@@ -12,7 +18,7 @@ use super::{
     connections::{Admitted, Connections},
     lifecycle::Lifecycle,
     limits::Limits,
-    tls::{self, ServerTls},
+    tls::{self, HandshakeFailure, ServerTls},
 };
 use crate::metrics::Metrics;
 
@@ -31,10 +37,14 @@ struct Port {
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
     limits: Limits,
+    complained: Mutex<Option<Instant>>,
 }
 
 /// How long to wait when the kernel has no file descriptor for a new connection.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+
+/// How often a certificate that clients refuse is worth a line.
+const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
 
 impl Listener {
     /// Binds the port; without `tls` it speaks plain HTTP.
@@ -52,7 +62,7 @@ impl Listener {
         let tcp = TcpListener::bind(address).await?;
         let protocol = Protocol::new(router, lifecycle.clone(), limits.clone());
         let connections = Arc::new(Connections::new(limits.clone(), Arc::clone(&metrics)));
-        let port = Arc::new(Port { tls, protocol, connections, metrics, lifecycle, limits });
+        let port = Arc::new(Port { tls, protocol, connections, metrics, lifecycle, limits, complained: Mutex::default() });
         Ok(Self { tcp, port, tasks: TaskTracker::new() })
     }
 
@@ -131,10 +141,22 @@ impl Port {
                 let http2 = tls::is_http2(&stream);
                 self.protocol.serve(stream, http2, activity).await;
             }
-            Err(failure) => {
-                self.metrics.handshake_failed(failure.name());
-                tracing::debug!(reason = failure.name(), "no TLS");
-            }
+            Err(failure) => self.complain(failure),
+        }
+    }
+
+    /// Counts a failed handshake, and tells the administrator of the one kind that is theirs to cure; anybody can cause it, so once
+    /// in a while must do.
+    fn complain(&self, failure: HandshakeFailure) {
+        self.metrics.handshake_failed(failure.name());
+        tracing::debug!(reason = failure.name(), "no TLS");
+        if failure != HandshakeFailure::ServerCertificateRefused {
+            return;
+        }
+        let mut last = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() > COMPLAIN_EVERY) {
+            *last = Some(Instant::now());
+            tracing::warn!("a client does not trust this server's certificate; is the CA that it was given (caBundle) the current one?");
         }
     }
 }
