@@ -1,1 +1,203 @@
-//! To come.
+//! The command line: what can be asked of `spark-admission`, with helps worth reading.
+
+use std::{
+    io::{self, BufWriter, Read, Write},
+    net::{SocketAddr, ToSocketAddrs},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    cli::{policy::PolicyCommand, review::ReviewCommand},
+    duration, run,
+    telemetry::{LogFormat, LogLevel},
+};
+
+/// Makes Spark work on Kubernetes start at the first submission.
+///
+/// A mutating and validating admission webhook for SparkApplication, ScheduledSparkApplication and SparkConnect resources and for
+/// the pods of Spark drivers, executors, Connect servers and notebooks.
+#[derive(Debug, Parser)]
+#[command(version, name = "spark-admission", max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked of the binary.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the webhook
+    ///
+    /// Without any flag it runs standalone: own CA and certificate, the default policy, on 127.0.0.1:8443, no cluster needed. It
+    /// prints a curl line to try it with.
+    Serve(Box<ServeArguments>),
+    /// Show what the webhook would do to manifests, offline
+    ///
+    /// Reads YAML and JSON, several documents, Lists and reviews as the API server sends them. Example: `spark-admission review -o explain pi.yaml`
+    Review(ReviewCommand),
+    /// Print the default policy or its schema, or check a policy file
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Print the completions for a shell
+    ///
+    /// Example: `spark-admission completions bash > /etc/bash_completion.d/spark-admission`
+    Completions {
+        /// The shell to complete in
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Command {
+    /// Does what was asked; each command says itself what went wrong.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self {
+            Self::Serve(arguments) => run::serve(&arguments).unwrap_or_else(|error| {
+                eprintln!("spark-admission: {error}");
+                error.exit_code()
+            }),
+            Self::Review(review) => printed(|input, output, errors| review.run(input, output, errors)),
+            Self::Policy(policy) => printed(|input, output, errors| policy.run(input, output, errors)),
+            Self::Completions { shell } => printed(|_, output, _| completions(shell, output)),
+        }
+    }
+}
+
+/// Runs a command that reads standard input and prints; a reader that has seen enough ends it quietly.
+fn printed(run: impl FnOnce(&mut dyn Read, &mut dyn Write, &mut dyn Write) -> io::Result<u8>) -> ExitCode {
+    let mut output = BufWriter::new(io::stdout().lock());
+    let ran = run(&mut io::stdin().lock(), &mut output, &mut io::stderr());
+    match ran.and_then(|status| output.flush().map(|()| status)) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("spark-admission: cannot print: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn completions(shell: clap_complete::Shell, output: &mut dyn Write) -> io::Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "spark-admission", &mut script);
+    output.write_all(&script).map(|()| 0)
+}
+
+/// Where the server's certificate comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Certificates {
+    /// Own CA and certificate, kept in the state directory and made again when they expire
+    Standalone,
+    /// The files of --tls-cert and --tls-key, read again when they change
+    Files,
+}
+
+/// The flags of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArguments {
+    /// Address for reviews, over TLS: HOST:PORT
+    ///
+    /// POST /mutate and /validate. Port 0 takes a free one; the real address is printed. In a pod: 0.0.0.0:8443.
+    #[arg(long, env = "SPARK_ADMISSION_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:8443", value_parser = address)]
+    pub listen: SocketAddr,
+
+    /// Address for probes and metrics, plain HTTP: HOST:PORT
+    ///
+    /// GET /livez, /readyz and /metrics. Nothing secret, but nothing for the world either. Port 0 takes a free one; the real
+    /// address is printed. In a pod: 0.0.0.0:8081.
+    #[arg(long, env = "SPARK_ADMISSION_ADMIN_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:8081", value_parser = address)]
+    pub admin_listen: SocketAddr,
+
+    /// The policy: a YAML file of kind Policy
+    ///
+    /// Default: the built-in policy. Read again when its bytes change; while it is bad, the last good one stays in force. Example:
+    /// /etc/spark-admission/policy.yaml
+    #[arg(long, env = "SPARK_ADMISSION_POLICY", value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+
+    /// Where a standalone server keeps its CA and certificate
+    ///
+    /// Default: spark-admission in the XDG state directory, so ~/.local/state/spark-admission. Holds ca.crt, ca.key, tls.crt and
+    /// tls.key.
+    #[arg(long, env = "SPARK_ADMISSION_STATE_DIR", value_name = "DIRECTORY")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Where the server's certificate comes from
+    ///
+    /// Default: files where --tls-cert is given, else standalone.
+    #[arg(long, env = "SPARK_ADMISSION_CERTIFICATES", value_enum)]
+    pub certificates: Option<Certificates>,
+
+    /// The server's certificate: a PEM file, its chain after it
+    ///
+    /// Read again when its bytes change, so a mounted Secret may be renewed at any time. Example: /tls/tls.crt
+    #[arg(long, env = "SPARK_ADMISSION_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert: a PEM file (PKCS #8, PKCS #1 or SEC1)
+    ///
+    /// Example: /tls/tls.key
+    #[arg(long, env = "SPARK_ADMISSION_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Ask clients for a certificate that one of these CAs signed: a PEM file
+    ///
+    /// Default: clients are not asked. Needs an API server that is configured to present one. Read again when its bytes change.
+    #[arg(long, env = "SPARK_ADMISSION_CLIENT_CA", value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
+
+    /// How log lines are written, on standard error
+    #[arg(long, env = "SPARK_ADMISSION_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What is logged: this level and everything worse
+    #[arg(long, env = "SPARK_ADMISSION_LOG_LEVEL", value_enum, default_value = "info")]
+    pub log_level: LogLevel,
+
+    /// How long to go on serving after SIGTERM while not ready
+    ///
+    /// The time that a cluster needs to take this replica out of its endpoints. Default: 10s; 0 when standalone. Units: ms, s, m.
+    #[arg(long, env = "SPARK_ADMISSION_DRAIN_DELAY", value_name = "DURATION", value_parser = duration::parse)]
+    pub drain_delay: Option<Duration>,
+
+    /// How long what is in flight may take to finish after that
+    ///
+    /// Together with --drain-delay less than the pod's terminationGracePeriodSeconds. Units: ms, s, m.
+    #[arg(long, env = "SPARK_ADMISSION_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "15s", value_parser = duration::parse)]
+    pub drain_timeout: Duration,
+}
+
+/// An address to listen on: an IP or a name, and a port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |why: &str| format!("{why}; write HOST:PORT, like 127.0.0.1:8443, [::1]:8443 or 0.0.0.0:8443");
+    let mut found = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
+    found.next().ok_or_else(|| wrong("no such host"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn reads_addresses() {
+        for (text, expected) in [
+            ("127.0.0.1:8443", Some("127.0.0.1:8443")),
+            ("[::1]:0", Some("[::1]:0")),
+            ("0.0.0.0:8443", Some("0.0.0.0:8443")),
+            ("8443", None),
+            (":8443", None),
+        ] {
+            assert_eq!(address(text).ok().map(|found| found.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+}

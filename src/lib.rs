@@ -6,8 +6,10 @@
 pub mod args;
 pub mod certs;
 pub mod cli;
+pub mod duration;
 pub mod metrics;
 pub mod policy;
+pub mod reload;
 pub mod review;
 pub mod run;
 pub mod server;

@@ -1,3 +1,15 @@
-//! The binary: allocator, arguments, exit status.
+//! The binary: allocator, crypto provider, arguments, exit status.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use spark_admission::args::Arguments;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Fails only where a provider is installed already, and then that one is used.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Arguments::parse().command.run()
+}

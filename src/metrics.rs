@@ -1,1 +1,215 @@
-//! To come.
+//! What Prometheus may ask: reviews, mutations, connections, reloads.
+//!
+//! Promised: no label takes its value from users' input (all are `&'static str` of closed sets), and counting a review
+//! allocates nothing once its labels have been seen.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::Registry,
+};
+
+use crate::review::Record;
+
+/// Upper bounds of the latency histogram, in seconds: from 50 us, where most reviews end, to the API server's patience.
+const LATENCY_BUCKETS: [f64; 14] =
+    [50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 1.0, 5.0, 10.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReviewLabels {
+    operation: &'static str,
+    resource: &'static str,
+    role: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MutationLabels {
+    mutation: &'static str,
+    result: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    what: &'static str,
+    result: &'static str,
+}
+
+/// What can be reloaded while the server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reloaded {
+    /// The administrator's policy file.
+    Policy,
+    /// The server's certificate and key.
+    Certificate,
+    /// The CA that clients' certificates are checked with.
+    ClientCa,
+}
+
+impl Reloaded {
+    /// The name in metrics and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Certificate => "certificate",
+            Self::ClientCa => "client-ca",
+        }
+    }
+}
+
+/// All metrics and the registry that writes them.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reviews: Family<ReviewLabels, Counter>,
+    mutations: Family<MutationLabels, Counter>,
+    refused: Family<ReasonLabel, Counter>,
+    duration: Histogram,
+    in_flight: Gauge,
+    connections: Gauge,
+    evicted: Counter,
+    handshakes_failed: Family<ReasonLabel, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+    not_after: Gauge<f64, AtomicU64>,
+    panics: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("spark_admission"),
+            reviews: Family::default(),
+            mutations: Family::default(),
+            refused: Family::default(),
+            duration: Histogram::new(LATENCY_BUCKETS),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            evicted: Counter::default(),
+            handshakes_failed: Family::default(),
+            reloads: Family::default(),
+            not_after: Gauge::default(),
+            panics: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let all = &mut self.registry;
+        all.register("reviews", "Reviews answered, by operation, resource, role and outcome", self.reviews.clone());
+        all.register(
+            "mutations",
+            "Mutations looked at, by result (applied, skipped, observed) and reason",
+            self.mutations.clone(),
+        );
+        all.register("requests_refused", "Requests that ended without a review, by reason", self.refused.clone());
+        all.register(
+            "review_duration_seconds",
+            "From the whole request read to its answer made",
+            self.duration.clone(),
+        );
+        all.register("reviews_in_flight", "Reviews being read or answered", self.in_flight.clone());
+        all.register("connections_open", "Open connections to the webhook's port", self.connections.clone());
+        all.register("connections_evicted", "Idle connections closed to make room for new ones", self.evicted.clone());
+        all.register("tls_handshakes_failed", "TLS handshakes that failed, by reason", self.handshakes_failed.clone());
+        all.register("reloads", "Reloads of files, by what was reloaded and the result", self.reloads.clone());
+        all.register(
+            "certificate_not_after_timestamp_seconds",
+            "When the server's certificate expires (Unix time)",
+            self.not_after.clone(),
+        );
+        all.register("panics", "Panics caught; each cost one review at most", self.panics.clone());
+        all.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+    }
+
+    /// Counts an answered review.
+    pub fn reviewed(&self, record: &Record, seconds: f64) {
+        let Record { operation, resource, role, outcome, .. } = *record;
+        let role = role.unwrap_or("none");
+        self.reviews.get_or_create(&ReviewLabels { operation, resource, role, outcome }).inc();
+        for (mutation, outcome) in &record.mutations {
+            let labels = MutationLabels { mutation: mutation.name(), result: outcome.name(), reason: outcome.reason() };
+            self.mutations.get_or_create(&labels).inc();
+        }
+        if record.panicked {
+            self.panics.inc();
+        }
+        self.duration.observe(seconds);
+    }
+
+    /// Counts a request that ended without a review.
+    pub fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts a review as being worked on until the guard is dropped.
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// The gauge of open connections.
+    #[must_use]
+    pub fn connections(&self) -> &Gauge {
+        &self.connections
+    }
+
+    /// Counts a connection that was closed to make room.
+    pub fn evicted(&self) {
+        self.evicted.inc();
+    }
+
+    /// Counts a failed TLS handshake.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshakes_failed.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts a reload.
+    pub fn reloaded(&self, what: Reloaded, good: bool) {
+        let result = if good { "ok" } else { "failed" };
+        self.reloads.get_or_create(&ReloadLabels { what: what.name(), result }).inc();
+    }
+
+    /// Says when the certificate expires, in seconds since 1970.
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit an f64 exactly for 285 million years")]
+    pub fn certificate_expires(&self, unix_seconds: i64) {
+        self.not_after.set(unix_seconds as f64);
+    }
+
+    /// Counts a panic that the server caught.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// All metrics in the `OpenMetrics` text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            Err(std::fmt::Error) => String::new(),
+        }
+    }
+}
+
+/// Takes a review out of the gauge when it ends, however it ends.
+#[derive(Debug)]
+pub struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

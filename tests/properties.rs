@@ -1,5 +1,7 @@
 //! What is true of every review, whatever the object: bytes in, bytes out, on objects that proptest bends.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;

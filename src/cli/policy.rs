@@ -35,7 +35,7 @@ impl PolicyCommand {
     /// # Errors
     ///
     /// When `output` or `errors` cannot be written to, such as a pipe that was closed.
-    pub fn run(&self, input: &mut impl Read, output: &mut impl Write, errors: &mut impl Write) -> io::Result<u8> {
+    pub fn run(&self, input: &mut dyn Read, output: &mut dyn Write, errors: &mut dyn Write) -> io::Result<u8> {
         match self {
             Self::Default => output.write_all(DEFAULT_FILE.as_bytes())?,
             Self::Schema => writeln!(output, "{:#}", schema())?,
@@ -45,7 +45,7 @@ impl PolicyCommand {
     }
 }
 
-fn check(file: &Path, input: &mut impl Read, output: &mut impl Write, errors: &mut impl Write) -> io::Result<u8> {
+fn check(file: &Path, input: &mut dyn Read, output: &mut dyn Write, errors: &mut dyn Write) -> io::Result<u8> {
     let name = file.display();
     let text = match read(file, input) {
         Ok(text) => text,
@@ -63,7 +63,7 @@ fn check(file: &Path, input: &mut impl Read, output: &mut impl Write, errors: &m
     }
 }
 
-fn read(file: &Path, input: &mut impl Read) -> io::Result<String> {
+fn read(file: &Path, input: &mut dyn Read) -> io::Result<String> {
     if file == Path::new("-") { io::read_to_string(input) } else { fs::read_to_string(file) }
 }
 

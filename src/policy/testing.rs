@@ -68,14 +68,14 @@ fn pod(role: &str, container: &str, argument: &str) -> Sample {
 pub(crate) fn application() -> Sample {
     resource(
         "SparkApplication",
-        json!({"type": "Scala", "image": "apache/spark:3.5.7", "sparkVersion": "3.5.7", "driver": {"memory": "512m"}, "executor": {"memory": "512m"}}),
+        &json!({"type": "Scala", "image": "apache/spark:3.5.7", "sparkVersion": "3.5.7", "driver": {"memory": "512m"}, "executor": {"memory": "512m"}}),
     )
 }
 
 /// A schedule of small applications.
 pub(crate) fn scheduled() -> Sample {
     let template = application().object["spec"].clone();
-    resource("ScheduledSparkApplication", json!({"schedule": "@hourly", "template": template}))
+    resource("ScheduledSparkApplication", &json!({"schedule": "@hourly", "template": template}))
 }
 
 /// A `SparkConnect` of Spark 3.5.7 that lacks nothing but the package.
@@ -83,11 +83,11 @@ pub(crate) fn spark_connect() -> Sample {
     let template = json!({"spec": {"containers": [{"name": "spark-kubernetes-executor"}]}});
     resource(
         "SparkConnect",
-        json!({"image": "apache/spark:3.5.7", "sparkVersion": "3.5.7", "server": {}, "executor": {"template": template}}),
+        &json!({"image": "apache/spark:3.5.7", "sparkVersion": "3.5.7", "server": {}, "executor": {"template": template}}),
     )
 }
 
-fn resource(kind: &'static str, spec: Value) -> Sample {
+fn resource(kind: &'static str, spec: &Value) -> Sample {
     Sample {
         group: "sparkoperator.k8s.io",
         kind,

@@ -98,8 +98,8 @@ enum Failure {
     Unreadable(#[from] Unreadable),
     #[error("the object cannot be read: {0}")]
     WrongShape(#[from] patch::WrongShape),
-    #[error("the webhook failed on this object: {0}")]
-    Panic(String),
+    #[error("the webhook failed on this object; its log names the place")]
+    Panic,
     #[error("the answer cannot be written: {0}")]
     Answer(#[from] serde_json::Error),
 }
@@ -138,15 +138,12 @@ fn judged<'a>(
 /// Runs code of the policy core; a panic in it ends neither the connection nor the server.
 fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Failure> {
     // The core takes shared references to plain data and leaves nothing behind that a panic could leave half done.
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        Failure::Panic(text.unwrap_or("panic").to_owned())
-    })
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| Failure::Panic)
 }
 
 /// The answer by the policy's `onError`; a denied executor would fail silently for ever, so those are always allowed.
 fn failed<'a>(failure: &Failure, policy: &Policy, record: &mut Record) -> Response<'a> {
-    record.fail(failure.to_string(), matches!(failure, Failure::Panic(_)));
+    record.fail(failure.to_string(), matches!(failure, Failure::Panic));
     let refused = matches!(failure, Failure::Unreadable(Unreadable::Version(_)));
     let allowed = !refused && (policy.on_error == OnError::Allow || record.role == Some(Role::Executor.name()));
     if allowed {
@@ -164,7 +161,7 @@ fn status(failure: &Failure) -> Status {
         Failure::Unreadable(_) | Failure::WrongShape(_) => {
             Status { code: 422, reason: "Invalid", message: message + "; correct the object and submit it again" }
         }
-        Failure::Panic(_) | Failure::Answer(_) => Status {
+        Failure::Panic | Failure::Answer(_) => Status {
             code: 500,
             reason: "InternalError",
             message: message

@@ -1,0 +1,262 @@
+//! An own CA and a certificate signed by it, for a server that nobody gave any.
+//!
+//! Promised: who trusts `ca.crt` of the state directory can call this server by `localhost`, `127.0.0.1`, `::1` and by the address
+//! it listens on. What is there is kept while that is true for another month; what is not is made again. Keys are readable by
+//! their owner alone.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    net::IpAddr,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+};
+use rustls::{
+    RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+};
+
+use super::Pair;
+
+const DAY: Duration = Duration::from_hours(24);
+/// How long the CA is valid.
+const CA_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
+/// How long the certificate is valid; more than 398 days is refused by some clients.
+const LEAF_LIFE: Duration = Duration::from_hours(365 * 24);
+/// What is valid for less than this is made again.
+const NEARLY: Duration = Duration::from_hours(30 * 24);
+
+/// Where a standalone server's files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standalone {
+    /// The CA to trust.
+    pub ca: PathBuf,
+    /// The CA's key, for making the next certificate.
+    pub ca_key: PathBuf,
+    /// The server's certificate.
+    pub certificate: PathBuf,
+    /// The server's key.
+    pub key: PathBuf,
+}
+
+/// Why a standalone server has no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum StandaloneError {
+    /// The state directory or a file in it.
+    #[error("cannot write {path}: {source}; give a directory that can be written with --state-dir")]
+    Write {
+        /// What was to be written.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The making itself.
+    #[error("cannot make a certificate: {0}")]
+    Make(#[from] rcgen::Error),
+}
+
+impl Standalone {
+    /// Makes sure that a CA and a certificate for the host are in the directory, making only what is missing or no longer good.
+    ///
+    /// # Errors
+    /// The directory or a file in it cannot be written.
+    pub fn ensure(directory: &Path, host: IpAddr) -> Result<Self, StandaloneError> {
+        let files = Self {
+            ca: directory.join("ca.crt"),
+            ca_key: directory.join("ca.key"),
+            certificate: directory.join("tls.crt"),
+            key: directory.join("tls.key"),
+        };
+        let names = names(host);
+        if files.are_good(&names) {
+            return Ok(files);
+        }
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|source| StandaloneError::Write { path: directory.into(), source })?;
+        let issuer = match files.issuer() {
+            Some(issuer) => issuer,
+            None => files.make_ca()?,
+        };
+        files.make_certificate(&issuer, names)?;
+        Ok(files)
+    }
+
+    /// Whether a client that trusts the CA would accept the certificate for all the names, today and in a month.
+    fn are_good(&self, names: &[String]) -> bool {
+        let read = |path: &Path| fs::read(path).ok();
+        let (Some(ca), Some(certificate), Some(key)) = (read(&self.ca), read(&self.certificate), read(&self.key))
+        else {
+            return false;
+        };
+        let Ok(pair) = Pair::from_pem(&certificate, &key) else { return false };
+        ca_is_good(&ca) && would_be_accepted(&ca, &pair, names).is_some()
+    }
+
+    /// The CA that is there, if it is good for another month and can be signed with.
+    fn issuer(&self) -> Option<Issuer<'static, KeyPair>> {
+        let ca = fs::read_to_string(&self.ca).ok()?;
+        let key = fs::read_to_string(&self.ca_key).ok()?;
+        Pair::from_pem(ca.as_bytes(), key.as_bytes()).ok()?;
+        if !ca_is_good(ca.as_bytes()) {
+            return None;
+        }
+        Issuer::from_ca_cert_pem(&ca, KeyPair::from_pem(&key).ok()?).ok()
+    }
+
+    fn make_ca(&self) -> Result<Issuer<'static, KeyPair>, StandaloneError> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let mut params = params("spark-admission standalone CA", Vec::new(), CA_LIFE)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        write(&self.ca_key, &key.serialize_pem(), 0o600)?;
+        write(&self.ca, &params.self_signed(&key)?.pem(), 0o644)?;
+        tracing::info!(ca = %self.ca.display(), "made a certificate authority");
+        Ok(Issuer::new(params, key))
+    }
+
+    fn make_certificate(&self, issuer: &Issuer<'_, KeyPair>, names: Vec<String>) -> Result<(), StandaloneError> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let mut params = params("spark-admission", names, LEAF_LIFE)?;
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        write(&self.key, &key.serialize_pem(), 0o600)?;
+        write(&self.certificate, &params.signed_by(&key, issuer)?.pem(), 0o644)?;
+        tracing::info!(certificate = %self.certificate.display(), "made a certificate");
+        Ok(())
+    }
+}
+
+/// What the server is called by: this machine's names for itself, and the host where it is a particular one.
+fn names(host: IpAddr) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let host_name = host.to_string();
+    if !host.is_unspecified() && !names.contains(&host_name) {
+        names.push(host_name);
+    }
+    names
+}
+
+/// Whether the CA itself is valid for another month; the check of a chain does not look at its root's dates.
+fn ca_is_good(pem: &[u8]) -> bool {
+    let Ok(ca) = CertificateDer::from_pem_slice(pem) else { return false };
+    let Ok((_, ca)) = x509_parser::parse_x509_certificate(&ca) else { return false };
+    ca.validity().time_to_expiration().is_some_and(|left| left.unsigned_abs() > NEARLY)
+}
+
+fn would_be_accepted(ca: &[u8], pair: &Pair, names: &[String]) -> Option<()> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca).ok()?).ok()?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+    let (leaf, chain) = pair.key.cert.split_first()?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    for name in names {
+        let name = ServerName::try_from(name.as_str()).ok()?;
+        for time in [now, now + NEARLY] {
+            verifier.verify_server_cert(leaf, chain, &name, &[], UnixTime::since_unix_epoch(time)).ok()?;
+        }
+    }
+    Some(())
+}
+
+fn params(name: &str, names: Vec<String>, life: Duration) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    // A day back: other clocks may be a little behind this one.
+    params.not_before = (SystemTime::now() - DAY).into();
+    params.not_after = (SystemTime::now() + life).into();
+    Ok(params)
+}
+
+/// Writes a file whole or not at all: a server that starts at the same time must not read half of it.
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), StandaloneError> {
+    let draft = path.with_extension(format!("draft-{}", std::process::id()));
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&draft)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&draft, path));
+    written.map_err(|source| StandaloneError::Write { path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    type Prepare = fn(&Path) -> Standalone;
+
+    /// Writes a CA and a certificate of it that are valid for so long.
+    fn plant(directory: &Path, ca_life: Duration, life: Duration) -> Standalone {
+        let files = Standalone::ensure(directory, LOCAL).unwrap();
+        let key = KeyPair::from_pem(&fs::read_to_string(&files.ca_key).unwrap()).unwrap();
+        let mut ca = params("planted", Vec::new(), ca_life).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        fs::write(&files.ca, ca.self_signed(&key).unwrap().pem()).unwrap();
+        let leaf_key = KeyPair::from_pem(&fs::read_to_string(&files.key).unwrap()).unwrap();
+        let leaf = params("planted", names(LOCAL), life).unwrap();
+        fs::write(&files.certificate, leaf.signed_by(&leaf_key, &Issuer::new(ca, key)).unwrap().pem()).unwrap();
+        files
+    }
+
+    #[test]
+    fn what_is_good_is_kept_and_what_is_not_is_made_again() {
+        let cases: [(&str, Prepare, IpAddr, bool, bool); 8] = [
+            ("good", |dir| Standalone::ensure(dir, LOCAL).unwrap(), LOCAL, true, true),
+            ("another host", |dir| Standalone::ensure(dir, LOCAL).unwrap(), [10, 1, 2, 3].into(), true, false),
+            ("any host", |dir| Standalone::ensure(dir, LOCAL).unwrap(), [0, 0, 0, 0].into(), true, true),
+            ("the certificate expires soon", |dir| plant(dir, 365 * DAY, 20 * DAY), LOCAL, true, false),
+            ("the CA expires soon", |dir| plant(dir, 20 * DAY, 365 * DAY), LOCAL, false, false),
+            ("planted and good", |dir| plant(dir, 365 * DAY, 365 * DAY), LOCAL, true, true),
+            ("an unreadable key", |dir| damaged(dir, "tls.key"), LOCAL, true, false),
+            ("an unreadable CA", |dir| damaged(dir, "ca.crt"), LOCAL, false, false),
+        ];
+        for (case, prepare, host, ca_kept, certificate_kept) in cases {
+            let directory = tempfile::tempdir().unwrap();
+            let files = prepare(directory.path());
+            let (ca, certificate) = (fs::read(&files.ca).unwrap(), fs::read(&files.certificate).unwrap());
+            assert_eq!(Standalone::ensure(directory.path(), host).unwrap(), files, "{case}");
+            assert_eq!(fs::read(&files.ca).unwrap() == ca, ca_kept, "{case}: the CA");
+            assert_eq!(
+                fs::read(&files.certificate).unwrap() == certificate,
+                certificate_kept,
+                "{case}: the certificate"
+            );
+            assert!(files.are_good(&names(host)), "{case}");
+        }
+    }
+
+    fn damaged(directory: &Path, file: &str) -> Standalone {
+        let files = Standalone::ensure(directory, LOCAL).unwrap();
+        fs::write(directory.join(file), "damaged").unwrap();
+        files
+    }
+
+    #[test]
+    fn keys_are_their_owners_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Standalone::ensure(&directory.path().join("state"), LOCAL).unwrap();
+        for key in [&files.key, &files.ca_key] {
+            assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600, "{}", key.display());
+        }
+    }
+}

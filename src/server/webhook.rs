@@ -1,0 +1,231 @@
+//! `POST /mutate` and `/validate`: a review in, its answer out; metrics and a log line around it.
+//!
+//! Promised: what is no review is refused with a status and a sentence; nothing that happens in one request ends another.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+
+use super::body::{self, BodyError};
+use crate::{
+    duration,
+    metrics::Metrics,
+    policy::{Mutation, Policy, Snapshot, outcome::Outcome},
+    review::{self, Answer, Endpoint, Record, UnreadableEnvelope},
+};
+
+/// Decides one review: [`review::answer`], or a test's own.
+pub type Decide = fn(Endpoint, &[u8], &Policy, &Snapshot) -> Result<Answer, UnreadableEnvelope>;
+
+/// Bodies over this are decided on a thread of their own. A pod's review takes microseconds, less than handing it over; one of
+/// megabytes takes milliseconds, for which the reviews of other connections must not wait.
+const LARGE: usize = 256 * 1024;
+
+/// What answers reviews: the core, and what it decides by.
+#[derive(Debug)]
+pub struct Webhook {
+    /// Decides one review.
+    pub decide: Decide,
+    /// The policy in force.
+    pub policy: ArcSwap<Policy>,
+    /// What is known of the cluster.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Where reviews are counted.
+    pub metrics: Arc<Metrics>,
+    /// The largest body, in bytes.
+    pub body_bytes: usize,
+    /// How long a body may take.
+    pub body_time: Duration,
+}
+
+impl Webhook {
+    /// A webhook with the real core.
+    #[must_use]
+    pub fn new(policy: Policy, metrics: Arc<Metrics>, limits: &super::Limits) -> Self {
+        Self {
+            decide: review::answer,
+            policy: ArcSwap::from_pointee(policy),
+            snapshot: ArcSwap::default(),
+            metrics,
+            body_bytes: limits.body_bytes,
+            body_time: limits.body,
+        }
+    }
+
+    async fn answer(self: &Arc<Self>, endpoint: Endpoint, request: Request) -> Result<Response, Refusal> {
+        if !is_json(&request) {
+            return Err(Refusal::NotJson);
+        }
+        let _in_flight = self.metrics.in_flight();
+        let limit = deadline(&request).map_or(self.body_time, |deadline| deadline.min(self.body_time));
+        let body = body::read(request.into_body(), self.body_bytes, limit).await?;
+        let start = Instant::now();
+        let answer = self.decide(endpoint, body).await??;
+        self.observe(&answer.record, start.elapsed());
+        Ok(([(header::CONTENT_TYPE, JSON)], answer.body).into_response())
+    }
+
+    async fn decide(
+        self: &Arc<Self>,
+        endpoint: Endpoint,
+        body: Bytes,
+    ) -> Result<Result<Answer, UnreadableEnvelope>, Refusal> {
+        if body.len() <= LARGE {
+            return Ok((self.decide)(endpoint, &body, &self.policy.load(), &self.snapshot.load()));
+        }
+        let webhook = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            (webhook.decide)(endpoint, &body, &webhook.policy.load(), &webhook.snapshot.load())
+        })
+        .await
+        .map_err(|_| Refusal::Panicked)
+    }
+
+    fn observe(&self, record: &Record, took: Duration) {
+        self.metrics.reviewed(record, took.as_secs_f64());
+        let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let Record { uid, operation, role, outcome, kind, namespace, name, user, dry_run, .. } = record;
+        let role = role.unwrap_or("none");
+        let mutations = Applied(&record.mutations);
+        if let Some(error) = &record.error {
+            tracing::error!(
+                uid, kind, namespace, name, user, operation, role, outcome, %mutations, dry_run, microseconds, error, "review"
+            );
+        } else {
+            tracing::info!(uid, kind, namespace, name, user, operation, role, outcome, %mutations, dry_run, microseconds, "review");
+        }
+    }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The webhook's routes.
+pub fn router(webhook: Arc<Webhook>) -> Router {
+    Router::new()
+        .route("/mutate", post(mutate))
+        .route("/validate", post(validate))
+        .fallback(no_such_path)
+        .with_state(webhook)
+}
+
+async fn mutate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    respond(webhook, Endpoint::Mutate, request).await
+}
+
+async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    respond(webhook, Endpoint::Validate, request).await
+}
+
+async fn no_such_path() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "reviews are taken by POST /mutate and POST /validate\n")
+}
+
+/// Answers, whatever happens: a panic that the core did not catch itself costs one review and not its connection.
+async fn respond(webhook: Arc<Webhook>, endpoint: Endpoint, request: Request) -> Response {
+    let mut answer = pin!(webhook.answer(endpoint, request));
+    let answered = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+        Ok(poll) => poll,
+        Err(_) => Poll::Ready(Err(Refusal::Panicked)),
+    })
+    .await;
+    answered.unwrap_or_else(|refusal| {
+        webhook.metrics.refused(refusal.reason());
+        if matches!(refusal, Refusal::Panicked) {
+            webhook.metrics.panicked();
+        }
+        // As a string and so quoted: a reason may repeat what the client sent.
+        tracing::warn!(reason = refusal.reason(), refusal = refusal.to_string(), "request refused");
+        refusal.into_response()
+    })
+}
+
+fn is_json(request: &Request) -> bool {
+    let Some(Ok(media_type)) = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::to_str) else {
+        return false;
+    };
+    let essence = media_type.split_once(';').map_or(media_type, |(essence, _)| essence);
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// The API server's own deadline for this review, `?timeout=10s`. What cannot be read is as good as none.
+fn deadline(request: &Request) -> Option<Duration> {
+    let value = request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("timeout="))?;
+    duration::parse(value).ok().filter(|deadline| !deadline.is_zero())
+}
+
+/// Why a request gets no review.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("a review is JSON: send it with content-type: application/json")]
+    NotJson,
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableEnvelope),
+    #[error("the review failed inside the webhook; its log says where")]
+    Panicked,
+}
+
+impl Refusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NotJson => "content-type",
+            Self::Body(BodyError::TooLarge(_)) => "too-large",
+            Self::Body(BodyError::Slow(_)) => "body-timeout",
+            Self::Body(BodyError::Broken(_)) => "body-broken",
+            Self::Unreadable(_) => "unreadable",
+            Self::Panicked => "panic",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Body(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::Broken(_)) | Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status(), format!("{self}\n")).into_response()
+    }
+}
+
+/// The names of the mutations that changed the object, or would have.
+struct Applied<'a>(&'a [(Mutation, Outcome)]);
+
+impl fmt::Display for Applied<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (mutation, outcome) in self.0 {
+            let observed = match outcome {
+                Outcome::Applied => "",
+                Outcome::Observed => " (observed)",
+                Outcome::Skipped(_) => continue,
+            };
+            write!(formatter, "{separator}{}{observed}", mutation.name())?;
+            separator = ",";
+        }
+        Ok(())
+    }
+}
