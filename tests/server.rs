@@ -58,9 +58,9 @@ async fn requests_are_answered_or_refused_with_a_sentence() {
         ("another type", "POST", "/mutate", "text/yaml", review("u6"), 415, "content-type: application/json"),
         ("a type that only begins so", "POST", "/mutate", "application/jsonp", review("u6"), 415, "content-type"),
         ("GET", "GET", "/mutate", json, String::new(), 405, ""),
-        ("nothing", "POST", "/mutate", json, String::new(), 400, "not an AdmissionReview"),
-        ("no JSON", "POST", "/mutate", json, "{".into(), 400, "not an AdmissionReview"),
-        ("no uid", "POST", "/mutate", json, "{}".into(), 400, "no uid"),
+        ("nothing", "POST", "/mutate", json, String::new(), 400, "the body is no AdmissionReview"),
+        ("no JSON", "POST", "/mutate", json, "{".into(), 400, "the body is no AdmissionReview"),
+        ("no uid", "POST", "/mutate", json, "{}".into(), 400, "request.uid is missing"),
         ("another path", "POST", "/", json, review("u7"), 404, "POST /mutate and POST /validate"),
         ("a large body", "POST", "/mutate", json, padded(7 * 1024 * 1024), 200, "large"),
         ("too large a body", "POST", "/mutate", json, padded(8 * 1024 * 1024), 413, "larger than 8388608 bytes"),
@@ -458,7 +458,7 @@ async fn metrics_are_open_metrics_and_move() {
     }
     assert!(answer.text.ends_with("# EOF\n"));
     for (line, value) in [
-        (r#"spark_admission_reviews_total{operation="create",resource="pods",role="driver",outcome="allowed"}"#, 3.0),
+        (r#"spark_admission_reviews_total{operation="create",resource="pods",role="driver",outcome="mutated"}"#, 3.0),
         ("spark_admission_review_duration_seconds_count", 3.0),
         (r#"spark_admission_review_duration_seconds_bucket{le="+Inf"}"#, 3.0),
         (r#"spark_admission_requests_refused_total{reason="content-type"}"#, 1.0),
@@ -513,7 +513,7 @@ async fn a_stopping_server_waits_for_the_rest_of_a_head() {
     );
     let mut kept = server.client().tls().await.unwrap();
     kept.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-    let mut answer = vec![0; 1024];
+    let mut answer = vec![0; 64 * 1024];
     assert!(timeout(DEADLINE, kept.read(&mut answer)).await.unwrap().unwrap() > 0);
     let mut idle = server.client().connect().await.unwrap();
     assert_eq!(idle.review("idle from here on").await.unwrap().status, 200);
