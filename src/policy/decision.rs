@@ -259,7 +259,7 @@ mod tests {
 
     fn in_mode(mut sample: Sample, text: &str) -> Sample {
         sample.policy =
-            Policy::parse(&format!("apiVersion: spark-admission.io/v1alpha1\nkind: Policy\n{text}")).unwrap();
+            Box::new(Policy::parse(&format!("apiVersion: spark-admission.io/v1alpha1\nkind: Policy\n{text}")).unwrap());
         sample
     }
 

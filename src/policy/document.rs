@@ -3,6 +3,7 @@
 //! Views ([`super::subject`]) answer questions on it in the field's words. A member that is absent, null or of another type
 //! reads as [`Json::Null`], so that no manifest, however odd, makes a question panic.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A borrowed JSON value. `get` on anything but an object or an array, or on a missing member, is `Null`.
@@ -51,7 +52,7 @@ pub struct Path(Vec<Step>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// A member of an object.
-    Key(String),
+    Key(Cow<'static, str>),
     /// An element of an array, from 0.
     Index(usize),
 }
@@ -80,13 +81,19 @@ impl Path {
 
 /// A path of object members from the root.
 #[must_use]
-pub fn path<const N: usize>(keys: [&str; N]) -> Path {
+pub fn path<const N: usize>(keys: [&'static str; N]) -> Path {
     Path::default().then(keys)
 }
 
-impl From<&str> for Step {
-    fn from(key: &str) -> Self {
-        Self::Key(key.to_owned())
+impl From<&'static str> for Step {
+    fn from(key: &'static str) -> Self {
+        Self::Key(Cow::Borrowed(key))
+    }
+}
+
+impl From<String> for Step {
+    fn from(key: String) -> Self {
+        Self::Key(Cow::Owned(key))
     }
 }
 

@@ -34,7 +34,7 @@ fn is_plain(value: &str) -> bool {
 pub fn hand_to(resource: &Resource<'_>, section: &'static str, key: &str, value: &str, plan: &mut Plan) {
     let place = place(resource, section);
     if !place.holds(key) {
-        plan.set(place.path.then([place.prefix.clone() + key].iter().map(String::as_str)), value);
+        plan.set(place.path.then([place.prefix + key]), value);
     }
 }
 

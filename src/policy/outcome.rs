@@ -37,6 +37,7 @@ macro_rules! reasons {
     ($(#[$about:meta])* $set:ident { $($reason:ident $name:literal $sentence:literal,)+ }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(clippy::doc_markdown, reason = "the sentences are for people, who see no backticks")]
         pub enum $set {
             $(#[doc = $sentence] $reason,)+
         }

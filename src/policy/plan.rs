@@ -146,12 +146,12 @@ impl Plan {
     }
 
     /// Sets a field of the pod's security context.
-    pub fn set_pod_security(&mut self, field: &str, value: impl Into<Value>) {
+    pub fn set_pod_security(&mut self, field: &'static str, value: impl Into<Value>) {
         self.set(path(["spec", "securityContext", field]), value);
     }
 
     /// Sets a field of a container's security context.
-    pub fn set_container_security(&mut self, container: &Container<'_>, field: &str, value: impl Into<Value>) {
+    pub fn set_container_security(&mut self, container: &Container<'_>, field: &'static str, value: impl Into<Value>) {
         self.set(container.path().then(["securityContext", field]), value);
     }
 }
@@ -159,15 +159,15 @@ impl Plan {
 /// What is wanted of resources.
 impl Plan {
     /// Sets a key of `spec.sparkConf`.
-    pub fn set_spark_conf(&mut self, key: &str, value: &str) {
+    pub fn set_spark_conf(&mut self, key: &'static str, value: &str) {
         self.set(path(["spec", "sparkConf", key]), value);
     }
 }
 
-/// Sets an annotation of the object itself.
+/// What is wanted of any object.
 impl Plan {
     /// Sets an annotation of the object itself.
-    pub fn annotate(&mut self, key: &str, value: &str) {
+    pub fn annotate(&mut self, key: &'static str, value: &str) {
         self.set(path(["metadata", "annotations", key]), value);
     }
 }

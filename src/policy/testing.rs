@@ -15,7 +15,7 @@ pub(crate) struct Sample {
     kind: &'static str,
     pub(crate) object: Value,
     old: Option<Value>,
-    pub(crate) policy: Policy,
+    pub(crate) policy: Box<Policy>,
     pub(crate) snapshot: Snapshot,
 }
 
@@ -59,7 +59,7 @@ fn pod(role: &str, container: &str, argument: &str) -> Sample {
             "spec": {"containers": [{"name": container, "image": "apache/spark:3.5.7", "args": [argument]}]},
         }),
         old: None,
-        policy: Policy::default(),
+        policy: Box::default(),
         snapshot: Snapshot::default(),
     }
 }
@@ -113,7 +113,7 @@ impl Sample {
     /// The same under a policy that says only this of `mutations`.
     pub(crate) fn under(mut self, mutations: &str) -> Self {
         let text = format!("apiVersion: spark-admission.io/v1alpha1\nkind: Policy\nmutations: {{{mutations}}}");
-        self.policy = Policy::parse(&text).unwrap();
+        self.policy = Box::new(Policy::parse(&text).unwrap());
         self
     }
 

@@ -73,15 +73,10 @@ impl Builder<'_> {
 
     /// Adds an empty object or array at `steps` unless one stands there.
     fn make_sure_of(&mut self, steps: &[Step], expected: Shape) -> Result<(), WrongShape> {
-        let path = pointer(steps);
-        if self.added.contains(&path) {
-            return Ok(());
-        }
         let found = match (self.standing(steps), expected) {
             (Some(Json::Object(_)), Shape::Object) | (Some(Json::Array(_)), Shape::Array) => return Ok(()),
             (None | Some(Json::Null), _) if matches!(steps.last(), Some(Step::Key(_))) => {
-                self.push("add", path.clone(), expected.empty());
-                self.added.push(path);
+                self.add_once(pointer(steps), expected);
                 return Ok(());
             }
             (found, _) => found.map_or("missing", describe),
@@ -93,9 +88,16 @@ impl Builder<'_> {
         })
     }
 
+    fn add_once(&mut self, pointer: String, shape: Shape) {
+        if !self.added.contains(&pointer) {
+            self.push("add", pointer.clone(), shape.empty());
+            self.added.push(pointer);
+        }
+    }
+
     fn standing(&self, steps: &[Step]) -> Option<&Json<'_>> {
         steps.iter().try_fold(self.object, |value, step| match (value, step) {
-            (Json::Object(object), Step::Key(key)) => object.get(key.as_str()),
+            (Json::Object(object), Step::Key(key)) => object.get(key),
             (Json::Array(array), Step::Index(index)) => array.get(*index),
             _ => None,
         })

@@ -101,7 +101,8 @@ fn hash_of_application(resource: &Resource<'_>, case: &Case<'_>) -> String {
 /// Twelve hexadecimal digits: chances of a collision among a million sets are below one in 500.
 fn short_hash(parts: &[&str]) -> String {
     let digest = Sha256::digest(parts.join("\n"));
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let first_48_bits = digest.iter().take(6).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+    format!("{first_48_bits:012x}")
 }
 
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome {

@@ -83,33 +83,32 @@ impl Finding<'_> {
 
 fn of_resource_spec<'a>(resource: &Resource<'a>) -> Vec<Finding<'a>> {
     let (spec, at) = (resource.spec(), resource.spec_path());
+    let is_application = resource.kind() != ResourceKind::SparkConnect;
     let mut findings = Vec::new();
-    let sections: [&'static str; 2] = [resource.driver_section(), "executor"];
-    for section in sections {
+    for section in [resource.driver_section(), "executor"] {
         let template = at.clone().then([section, "template", "spec"]);
         findings.extend(of_pod_spec(spec.get(section).get("template").get("spec"), &template));
-        if resource.kind() != ResourceKind::SparkConnect {
-            for list in ["sidecars", "initContainers"] {
-                findings.extend(of_containers(spec.get(section), &at.clone().then([section]), list, None));
-            }
+        for list in ["sidecars", "initContainers"].into_iter().filter(|_| is_application) {
+            of_containers(spec.get(section), &at.clone().then([section]), list, None, &mut findings);
         }
     }
-    if resource.kind() != ResourceKind::SparkConnect {
-        findings.extend(of_volumes(spec, &at));
+    if is_application {
+        of_volumes(spec, &at, &mut findings);
     }
     findings
 }
 
 fn of_pod_spec<'a>(spec: &'a Json<'a>, at: &Path) -> Vec<Finding<'a>> {
+    let mut findings = Vec::new();
     let of_pod = spec.get("resources");
-    let mut findings = of_resources(of_pod, &at.clone().then(["resources"]), None);
+    findings.extend(of_resources(of_pod, || at.clone(), None));
     let has_own_memory = ["requests", "limits"].into_iter().any(|list| text(of_pod.get(list).get("memory")).is_some());
     // Containers must fit into what the pod has at pod level: repairing them could make the API server refuse the pod.
     let ceiling = has_own_memory.then_some("the pod's own memory");
     for list in ["containers", "initContainers"] {
-        findings.extend(of_containers(spec, at, list, ceiling));
+        of_containers(spec, at, list, ceiling, &mut findings);
     }
-    findings.extend(of_volumes(spec, at));
+    of_volumes(spec, at, &mut findings);
     findings
 }
 
@@ -118,26 +117,29 @@ fn of_containers<'a>(
     at: &Path,
     list: &'static str,
     ceiling: Option<&'static str>,
-) -> Vec<Finding<'a>> {
-    let containers = Container::all(holder, at, list);
-    containers
-        .flat_map(|container| {
-            of_resources(container.json().get("resources"), &container.path().then(["resources"]), ceiling)
-        })
-        .collect()
+    findings: &mut Vec<Finding<'a>>,
+) {
+    for container in Container::all(holder, list) {
+        findings.extend(of_resources(container.json().get("resources"), || container.path_in(at.clone()), ceiling));
+    }
 }
 
-/// The memory request and limit of one `resources`; a request is repaired only where the limit, repaired too, has room for it.
-fn of_resources<'a>(resources: &'a Json<'a>, at: &Path, ceiling: Option<&'static str>) -> Vec<Finding<'a>> {
-    let finding = |list: &'static str, ceiling: Option<&'static str>| {
-        finding(resources.get(list).get("memory"), at.clone().then([list, "memory"]), ceiling)
+/// The memory request and limit in the `resources` of a pod or container that stands at `at`; a request is repaired only where the
+/// limit, repaired too, has room for it.
+fn of_resources<'a>(
+    resources: &'a Json<'a>,
+    at: impl Fn() -> Path,
+    ceiling: Option<&'static str>,
+) -> impl Iterator<Item = Finding<'a>> {
+    let of = |list: &'static str| {
+        finding(resources.get(list).get("memory"), || at().then(["resources", list, "memory"]), ceiling)
     };
-    let limit = finding("limits", ceiling);
+    let limit = of("limits");
     let room = match &limit {
         Some(Finding { verdict: Verdict::Repair(meant), .. }) => Quantity::parse(meant),
         _ => text(resources.get("limits").get("memory")).and_then(|limit| Quantity::parse(&limit)),
     };
-    let request = finding("requests", ceiling).map(|mut request| {
+    let request = of("requests").map(|mut request| {
         if let (Verdict::Repair(meant), Some(room)) = (&request.verdict, room)
             && Quantity::parse(meant) > Some(room)
         {
@@ -145,20 +147,21 @@ fn of_resources<'a>(resources: &'a Json<'a>, at: &Path, ceiling: Option<&'static
         }
         request
     });
-    limit.into_iter().chain(request).collect()
+    limit.into_iter().chain(request)
 }
 
-fn of_volumes<'a>(holder: &'a Json<'a>, at: &Path) -> Vec<Finding<'a>> {
-    let volumes = items(holder.get("volumes")).iter().enumerate();
-    volumes
-        .filter_map(|(index, volume)| {
-            let place = at.clone().then(["volumes"]).at(index).then(["emptyDir", "sizeLimit"]);
-            finding(volume.get("emptyDir").get("sizeLimit"), place, None)
-        })
-        .collect()
+fn of_volumes<'a>(holder: &'a Json<'a>, at: &Path, findings: &mut Vec<Finding<'a>>) {
+    findings.extend(items(holder.get("volumes")).iter().enumerate().filter_map(|(index, volume)| {
+        let place = || at.clone().then(["volumes"]).at(index).then(["emptyDir", "sizeLimit"]);
+        finding(volume.get("emptyDir").get("sizeLimit"), place, None)
+    }));
 }
 
-fn finding<'a>(quantity: &'a Json<'a>, path: Path, ceiling: Option<&'static str>) -> Option<Finding<'a>> {
+fn finding<'a>(
+    quantity: &'a Json<'a>,
+    path: impl FnOnce() -> Path,
+    ceiling: Option<&'static str>,
+) -> Option<Finding<'a>> {
     let written = text(quantity)?;
     let verdict = match (mistaken_memory(&written), ceiling) {
         (MemoryVerdict::Fine, _) => return None,
@@ -166,7 +169,7 @@ fn finding<'a>(quantity: &'a Json<'a>, path: Path, ceiling: Option<&'static str>
         (MemoryVerdict::Repair(meant), Some(ceiling)) => Verdict::WouldExceed(meant, ceiling),
         (MemoryVerdict::Repair(meant), None) => Verdict::Repair(meant),
     };
-    Some(Finding { path, written, verdict })
+    Some(Finding { path: path(), written, verdict })
 }
 
 /// A quantity as text: manifests may give it as a number.

@@ -53,7 +53,7 @@ fn set_fs_group(pod: &Pod<'_>, enforce: bool, plan: &mut Plan) {
 fn set_run_as_user(pod: &Pod<'_>, spark: &Container<'_>, enforce: bool, plan: &mut Plan) {
     match spark.run_as_user().or(pod.run_as_user()) {
         None if pod.other_containers().all(|other| other.run_as_user().is_some()) => {
-            plan.set_pod_security("runAsUser", SPARK)
+            plan.set_pod_security("runAsUser", SPARK);
         }
         None => plan.set_container_security(spark, "runAsUser", SPARK),
         Some(user) if enforce && user != SPARK => plan.set_container_security(spark, "runAsUser", SPARK),

@@ -1,28 +1,31 @@
 //! One container of a pod or of a pod template.
 
-use crate::policy::document::{Json, Path, items};
+use crate::policy::document::{Json, Path, items, path};
 
-/// A container and the place where it stands in its object.
-#[derive(Debug, Clone)]
+/// A container and the place where it stands in its pod spec.
+#[derive(Debug, Clone, Copy)]
 pub struct Container<'a> {
     json: &'a Json<'a>,
-    path: Path,
+    list: &'static str,
+    index: usize,
 }
 
 impl<'a> Container<'a> {
-    /// The containers of the list `list` (`containers` or `initContainers`) in the pod spec that stands at `spec_path`.
-    pub fn all(spec: &'a Json<'a>, spec_path: &Path, list: &str) -> impl Iterator<Item = Self> {
-        let path = spec_path.clone().then([list]);
-        items(member(spec, list))
-            .iter()
-            .enumerate()
-            .map(move |(index, json)| Self { json, path: path.clone().at(index) })
+    /// The containers of one list of a pod spec, such as `containers` or `initContainers`.
+    pub fn all(spec: &'a Json<'a>, list: &'static str) -> impl Iterator<Item = Self> {
+        items(spec.get(list)).iter().enumerate().map(move |(index, json)| Self { json, list, index })
     }
 
-    /// Where it stands in the object.
+    /// Where it stands in an object whose pod spec stands at `spec`.
+    #[must_use]
+    pub fn path_in(&self, spec: Path) -> Path {
+        spec.then([self.list]).at(self.index)
+    }
+
+    /// Where it stands in a pod.
     #[must_use]
     pub fn path(&self) -> Path {
-        self.path.clone()
+        self.path_in(path(["spec"]))
     }
 
     /// The container as JSON.
@@ -79,9 +82,4 @@ impl<'a> Container<'a> {
     pub fn has_readiness_probe(&self) -> bool {
         !self.json.get("readinessProbe").is_null()
     }
-}
-
-/// `Json::get` for a key that is not known to live as long as the document.
-fn member<'a>(object: &'a Json<'a>, key: &str) -> &'a Json<'a> {
-    object.as_object().and_then(|object| object.get(key)).unwrap_or(&Json::Null)
 }

@@ -2,7 +2,7 @@
 
 use super::{Container, Metadata};
 use crate::policy::configuration::Notebooks;
-use crate::policy::document::{Json, items, path};
+use crate::policy::document::{Json, items};
 use crate::policy::names::{DRIVER_CONTAINER, EXECUTOR_CONTAINER, LAUNCHED_BY_OPERATOR, MIRROR, SPARK_ROLE};
 use crate::policy::role::Role;
 use crate::policy::values::connect_arguments::ConnectArguments;
@@ -26,7 +26,7 @@ impl<'a> Pod<'a> {
         let metadata = Metadata::of(object);
         let role = role(metadata, notebooks)?;
         let spec = object.get("spec");
-        let list = |list| Container::all(spec, &path(["spec"]), list).collect::<Vec<_>>();
+        let list = |list| Container::all(spec, list).collect::<Vec<_>>();
         let containers = list("containers");
         let spark = spark_container(role, &containers, &notebooks.container);
         let connect_arguments = match spark {

@@ -146,9 +146,9 @@ impl<'a> Resource<'a> {
     /// The container of the server's template that the operator will start the Connect server in.
     fn server_container(&self) -> Option<Container<'a>> {
         let spec = self.driver().get("template").get("spec");
-        let containers: Vec<_> = Container::all(spec, &Path::default(), "containers").collect();
+        let containers: Vec<_> = Container::all(spec, "containers").collect();
         let named = containers.iter().find(|container| container.name() == DRIVER_CONTAINER);
-        named.or(containers.first()).cloned()
+        named.or(containers.first()).copied()
     }
 
     /// Where the user mounts volumes into the driver.

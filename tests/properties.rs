@@ -1,0 +1,233 @@
+//! What is true of every review, whatever the object: bytes in, bytes out, on objects that proptest bends.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use spark_admission::policy::{Policy, Snapshot};
+use spark_admission::review::{Answer, Endpoint, answer};
+
+/// Kinds that are looked at, each with an object in which much is to be done.
+fn subjects() -> Vec<(&'static str, &'static str, Value)> {
+    let container = json!({
+        "name": "spark-kubernetes-driver",
+        "image": "apache/spark:3.5.7",
+        "args": ["driver", "--conf spark.jars.packages=org.apache.hadoop:hadoop-aws:3.3.4"],
+        "env": [{"name": "SPARK_SUBMIT_OPTS", "value": "-Dx=y"}],
+        "resources": {"limits": {"memory": "512m", "cpu": 1}, "requests": {"memory": "512m"}},
+        "volumeMounts": [{"name": "spark-local-dir-1", "mountPath": "/var/data"}],
+    });
+    let pod = |role: &str| {
+        let metadata =
+            json!({"name": "pi", "labels": {"spark-role": role}, "annotations": {"spark-admission.io/skip": "none"}});
+        let volumes = json!([{"name": "spark-local-dir-1", "emptyDir": {"sizeLimit": "512m"}}]);
+        json!({"kind": "Pod", "metadata": metadata, "spec": {"containers": [container], "volumes": volumes, "initContainers": null}})
+    };
+    let application = json!({
+        "kind": "SparkApplication",
+        "metadata": {"name": "pi", "annotations": {"spark-admission.io/skip": "spark-user"}},
+        "spec": {
+            "image": "apache/spark:3.5.7",
+            "sparkVersion": "3.5.7",
+            "sparkConf": {"spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin", "spark.jars.packages": "a:b:1"},
+            "deps": {"packages": ["org.apache.hadoop:hadoop-aws:3.3.4"], "repositories": null},
+            "driver": {"sidecars": [container], "volumeMounts": [{"name": "a", "mountPath": "/a"}]},
+            "executor": {},
+        },
+    });
+    let connect = json!({
+        "kind": "SparkConnect",
+        "metadata": {"generateName": "connect-", "annotations": {"spark-admission.io/ivy-cache-size": "1Gi"}},
+        "spec": {"image": "apache/spark:3.5.7", "sparkVersion": "3.5.7", "sparkConf": {}, "server": {"template": {"spec": {"containers": [container]}}}, "executor": {"template": {"spec": null}}},
+    });
+    let schedule =
+        json!({"kind": "ScheduledSparkApplication", "metadata": {}, "spec": {"template": application["spec"]}});
+    let spark = "sparkoperator.k8s.io";
+    vec![
+        ("", "Pod", pod("driver")),
+        ("", "Pod", pod("executor")),
+        ("", "Pod", pod("connect-server")),
+        (spark, "SparkApplication", application),
+        (spark, "SparkConnect", connect),
+        (spark, "ScheduledSparkApplication", schedule),
+    ]
+}
+
+fn review(group: &str, kind: &str, object: &Value) -> Answer {
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "u",
+            "kind": {"group": group, "version": "v1", "kind": kind},
+            "namespace": "users",
+            "operation": "CREATE",
+            "userInfo": {"username": "somebody"},
+            "object": object,
+        },
+    });
+    answer(Endpoint::Mutate, review.to_string().as_bytes(), &Policy::default(), &Snapshot::default()).unwrap()
+}
+
+/// The object after the patch; panics where the patch does not apply.
+fn patched(object: &Value, answer: &Answer) -> Value {
+    let review: Value = serde_json::from_slice(&answer.body).unwrap();
+    let Some(patch) = review["response"]["patch"].as_str() else { return object.clone() };
+    let patch: json_patch::Patch = serde_json::from_slice(&STANDARD.decode(patch).unwrap()).unwrap();
+    let mut object = object.clone();
+    json_patch::patch(&mut object, &patch).unwrap();
+    object
+}
+
+/// Every place in a value, as a JSON pointer.
+fn places(value: &Value, here: &str, found: &mut Vec<String>) {
+    found.push(here.to_owned());
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                places(member, &format!("{here}/{}", key.replace('~', "~0").replace('/', "~1")), found);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                places(element, &format!("{here}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        Just("512m".to_owned()),
+        Just("/tmp/.ivy2".to_owned()),
+        Just("ivy-cache".to_owned()),
+        Just("a:b:1,org.apache.spark:spark-connect_2.12:3.5.0".to_owned()),
+        Just("$(\"'`".to_owned()),
+        ".{0,12}",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        let key =
+            prop_oneof![Just("name".to_owned()), Just("memory".to_owned()), Just("spec".to_owned()), "[a-z/~.]{0,6}"];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((key, inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
+        ]
+    })
+}
+
+/// A subject in which some places hold something else.
+fn bent() -> impl Strategy<Value = (&'static str, &'static str, Value)> {
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any_json()), 0..4);
+    (prop::sample::select(subjects()), changes).prop_map(|((group, kind, mut object), changes)| {
+        for (place, value) in changes {
+            let mut found = Vec::new();
+            places(&object, "", &mut found);
+            if let Some(there) = object.pointer_mut(place.get::<String>(&found)) {
+                *there = value;
+            }
+        }
+        (group, kind, object)
+    })
+}
+
+/// The same value with the members of every object in reverse order.
+fn reversed(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members.iter().rev().map(|(key, member)| (key.clone(), reversed(member))).collect(),
+        Value::Array(elements) => elements.iter().map(reversed).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Puts a member that nobody knows into every object.
+fn with_unknown_members(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let known = members.iter().map(|(key, member)| (key.clone(), with_unknown_members(member)));
+            known.chain([("x-unknown".to_owned(), json!([1, {"kept": null}]))]).collect()
+        }
+        Value::Array(elements) => elements.iter().map(with_unknown_members).collect(),
+        other => other.clone(),
+    }
+}
+
+fn count_unknown(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => {
+            members.iter().map(|(key, member)| usize::from(key == "x-unknown") + count_unknown(member)).sum()
+        }
+        Value::Array(elements) => elements.iter().map(count_unknown).sum(),
+        _ => 0,
+    }
+}
+
+/// An error may be about the object's shape, never a panic.
+fn must_not_have_panicked(answer: &Answer) {
+    assert!(!answer.record.panicked, "{:?}", answer.record.error);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_in_any_place_makes_it_panic_and_patches_apply((group, kind, object) in bent()) {
+        let answer = review(group, kind, &object);
+        must_not_have_panicked(&answer);
+        patched(&object, &answer);
+    }
+
+    #[test]
+    fn twice_equals_once((group, kind, object) in bent()) {
+        let once = patched(&object, &review(group, kind, &object));
+        let second = review(group, kind, &once);
+        prop_assert_eq!(&patched(&once, &second), &once);
+    }
+
+    #[test]
+    fn the_order_of_members_does_not_count((group, kind, object) in bent()) {
+        let (straight, other) = (review(group, kind, &object), review(group, kind, &reversed(&object)));
+        prop_assert_eq!(straight.body, other.body);
+    }
+
+    #[test]
+    fn unknown_members_survive((group, kind, object) in prop::sample::select(subjects())) {
+        let object = with_unknown_members(&object);
+        let after = patched(&object, &review(group, kind, &object));
+        prop_assert_eq!(count_unknown(&after), count_unknown(&object));
+    }
+
+    #[test]
+    fn an_opted_out_object_gets_the_hand_over_at_most((group, kind, mut object) in bent()) {
+        prop_assume!(object["metadata"]["labels"].is_object() || object["metadata"].is_object());
+        if !object["metadata"]["labels"].is_object() {
+            object["metadata"]["labels"] = json!({});
+        }
+        object["metadata"]["labels"]["spark-admission.io/enabled"] = "false".into();
+        let answer = review(group, kind, &object);
+        prop_assert!(answer.record.mutations.is_empty());
+        let response: Value = serde_json::from_slice(&answer.body).unwrap();
+        if let Some(patch) = response["response"]["patch"].as_str() {
+            let operations: Value = serde_json::from_slice(&STANDARD.decode(patch).unwrap()).unwrap();
+            for operation in operations.as_array().unwrap() {
+                let path = operation["path"].as_str().unwrap();
+                let handed_down = path.ends_with("nnotations") || path.contains("nnotation") && path.contains("spark-admission.io~1")
+                    || operation["value"] == json!({});
+                prop_assert!(handed_down, "{}", operation);
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_get_an_answer_or_a_refusal(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = answer(Endpoint::Mutate, &body, &Policy::default(), &Snapshot::default());
+    }
+}
