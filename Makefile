@@ -44,7 +44,7 @@ bench: ## Measures what a review costs
 
 .PHONY: golden
 golden: ## Writes the golden files anew; look at what git says has changed
-	UPDATE_GOLDEN=1 cargo test --tests
+	UPDATE_GOLDEN=1 cargo test --test '*'
 	@git status --short -- tests
 
 .PHONY: deny
