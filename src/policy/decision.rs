@@ -1,7 +1,7 @@
 //! The decision on one review: who is looked at, by which mutations, and what comes of it.
 
 use super::Policy;
-use super::configuration::{Mode, MutationMode};
+use super::configuration::{Mode, MutationMode, Mutations};
 use super::document::same_but_for;
 use super::mutations::{self, Case, Mutation};
 use super::names::{ENABLED, MUTATED, SKIP};
@@ -48,6 +48,13 @@ pub fn decide(request: &Request<'_>, policy: &Policy, snapshot: &Snapshot) -> De
     };
     match untouched(request, policy, snapshot, &subject) {
         Some(Untouched::OptedOut) => opted_out(policy, &subject),
+        Some(Untouched::NotebookContainer) => Decision {
+            warnings: vec![format!(
+                "none of the containers is called {}; this notebook is left as it is",
+                policy.notebooks.container
+            )],
+            ..Decision::untouched(Untouched::NotebookContainer, Some(Role::Notebook))
+        },
         Some(why) => Decision::untouched(why, Some(subject.role())),
         None => mutated(request, policy, snapshot, &subject),
     }
@@ -134,7 +141,11 @@ fn untouched(request: &Request<'_>, policy: &Policy, snapshot: &Snapshot, subjec
 fn untouched_by_kind(request: &Request<'_>, subject: &Subject<'_>) -> Option<Untouched> {
     match subject {
         Subject::Pod(_) if request.operation != Operation::Create => Some(Untouched::Operation),
-        Subject::Pod(pod) => pod.is_mirror().then_some(Untouched::MirrorPod),
+        Subject::Pod(pod) if pod.is_mirror() => Some(Untouched::MirrorPod),
+        Subject::Pod(pod) if pod.role() == Role::Notebook && pod.spark_container().is_none() => {
+            Some(Untouched::NotebookContainer)
+        }
+        Subject::Pod(_) => None,
         Subject::Resource(_) => spec_is_unchanged(request).then_some(Untouched::SpecUnchanged),
     }
 }
@@ -170,13 +181,16 @@ fn mutated(request: &Request<'_>, policy: &Policy, snapshot: &Snapshot, subject:
         let outcome = outcome_of(mutation, subject.role(), &case, &unwanted, &mut plan, apply);
         (mutation, outcome)
     };
+    let concerned = |mutation: &Mutation| Mutations::possible_roles(*mutation).contains(subject.role());
     let outcomes: Vec<_> = match subject {
-        Subject::Pod(pod) => {
-            mutations::OF_PODS.iter().map(|(name, apply)| run(*name, &|plan| apply(pod, &case, plan))).collect()
-        }
+        Subject::Pod(pod) => mutations::OF_PODS
+            .iter()
+            .filter(|(mutation, _)| concerned(mutation))
+            .map(|(mutation, apply)| run(*mutation, &|plan| apply(pod, &case, plan)))
+            .collect(),
         Subject::Resource(resource) => mutations::of_resources(resource.kind())
             .iter()
-            .map(|(name, apply)| run(*name, &|plan| apply(resource, &case, plan)))
+            .map(|(mutation, apply)| run(*mutation, &|plan| apply(resource, &case, plan)))
             .collect(),
     };
     say_by_whom(subject.metadata(), &outcomes, &mut plan);
@@ -297,6 +311,7 @@ mod tests {
             ("a mirror pod", driver().with("/metadata/annotations/kubernetes.io~1config.mirror", "x"), "mirror-pod"),
             ("a pod of nobody's", driver().with("/metadata/labels", json!({"app": "web"})), "not-spark"),
             ("a pod without labels", driver().with("/metadata", json!({"name": "web"})), "not-spark"),
+            ("a notebook in one of several containers of other names", notebook().with("/spec/containers/0/name", "lab").and("/spec/containers", json!({"name": "proxy"})), "notebook-container"),
             ("a master of the Apache operator's clusters", driver().with("/metadata/labels/spark-role", "master"), "not-spark"),
             ("an excluded namespace", in_mode(driver(), "excludedNamespaces: [jupyterhub-*]"), "excluded-namespace"),
             ("a namespace that opted out", opted_out_namespace(driver()), "opted-out-namespace"),

@@ -17,10 +17,15 @@ pub fn hand_down(resource: &Resource<'_>, plan: &mut Plan) {
     }
     plan.begin_unowned();
     for key in [SKIP, IVY_CACHE_MEDIUM, IVY_CACHE_SIZE] {
-        let Some(value) = resource.metadata().annotation(key).filter(|value| is_plain(value)) else { continue };
-        hand_to(resource, resource.driver_section(), key, value, plan);
+        let Some(value) = resource.metadata().annotation(key) else { continue };
+        let value: String = value.split_whitespace().collect();
+        if !is_plain(&value) {
+            plan.warn(format!("annotation {key} is not handed down: \"{value}\" is none of its values"));
+            continue;
+        }
+        hand_to(resource, resource.driver_section(), key, &value, plan);
         if key == SKIP {
-            hand_to(resource, "executor", key, value, plan);
+            hand_to(resource, "executor", key, &value, plan);
         }
     }
 }
@@ -32,7 +37,7 @@ fn is_plain(value: &str) -> bool {
 
 /// Gives the annotation to the pods of one section.
 pub fn hand_to(resource: &Resource<'_>, section: &'static str, key: &str, value: &str, plan: &mut Plan) {
-    let place = place(resource, section);
+    let Some(place) = place(resource, section) else { return };
     if !place.holds(key) {
         plan.set(place.path.then([place.prefix + key]), value);
     }
@@ -51,11 +56,12 @@ impl Place<'_> {
     }
 }
 
-fn place<'a>(resource: &Resource<'a>, section: &'static str) -> Place<'a> {
+/// None where the section is missing: the operator's schema refuses such a resource, and must go on refusing it.
+fn place<'a>(resource: &Resource<'a>, section: &'static str) -> Option<Place<'a>> {
     let spec = resource.spec();
     let at = resource.spec_path();
     let template = spec.get(section).get("template");
-    match resource.kind() {
+    let place = match resource.kind() {
         ResourceKind::SparkConnect if template.is_object() => Place {
             map: template.get("metadata").get("annotations"),
             path: at.then([section, "template", "metadata", "annotations"]),
@@ -71,7 +77,8 @@ fn place<'a>(resource: &Resource<'a>, section: &'static str) -> Place<'a> {
             path: at.then([section, "annotations"]),
             prefix: String::new(),
         },
-    }
+    };
+    spec.get(section).is_object().then_some(place)
 }
 
 /// A ScheduledSparkApplication's annotations reach nothing, and it is never changed.
@@ -145,6 +152,14 @@ mod tests {
     fn what_a_shell_would_read_is_not_handed_down() {
         let sample = spark_connect().with("/metadata/annotations/spark-admission.io~1skip", "ivy-dir; reboot");
         assert!(!sample.by_none().iter().any(|line| line.contains("reboot")));
+        let warned = sample.warnings().iter().any(|warning| warning.contains("is not handed down"));
+        assert!(warned, "{:#?}", sample.warnings());
+    }
+
+    #[test]
+    fn blanks_in_a_list_do_not_lose_it() {
+        let sample = application().with("/metadata/annotations/spark-admission.io~1skip", "ivy-cache, spark-user");
+        assert_eq!(sample.by_none()[0], "spec.driver.annotations[spark-admission.io/skip] = ivy-cache,spark-user");
     }
 
     #[test]

@@ -66,7 +66,7 @@ reasons! {
     Skip {
         NothingToDo "nothing-to-do" "nothing is missing",
         AnnotatedSkip "annotated-skip" "the annotation spark-admission.io/skip names it",
-        Off "off" "the policy switches it off for this role or namespace",
+        Off "off" "the policy does not apply it here (mode, roles or namespaces)",
         NoSparkContainer "no-spark-container" "none of the containers can be told to be Spark's",
         UsersVolume "users-volume" "the pod has a volume of that name already",
         UsersMount "users-mount" "something is mounted at, above or below that path",
@@ -101,6 +101,7 @@ reasons! {
         NotSpark "not-spark" "this is no Spark work",
         BeingDeleted "being-deleted" "the object is being deleted",
         SpecUnchanged "spec-unchanged" "the update leaves the spec as it was",
+        NotebookContainer "notebook-container" "none of the notebook's containers has the name in the policy's notebooks.container",
         MirrorPod "mirror-pod" "this is the mirror of a static pod",
         ExcludedNamespace "excluded-namespace" "the policy excludes this namespace",
         OptedOutNamespace "opted-out-namespace" "the namespace has the label spark-admission.io/enabled=false",

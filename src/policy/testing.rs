@@ -190,16 +190,16 @@ fn put(object: &mut Value, pointer: &str, value: Value) {
         pointer.trim_start_matches('/').split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).peekable();
     let mut place = object;
     while let Some(step) = steps.next() {
-        let step = step.parse().map_or(Step::Key(step), Step::Index);
+        let step = step.parse().map_or_else(|_| Step::from(step.clone()), Step::Index);
         if steps.peek().is_none() && value.is_null() {
             place.as_object_mut().unwrap().remove(&match step {
-                Step::Key(key) => key,
+                Step::Key(key) => key.into_owned(),
                 Step::Index(index) => index.to_string(),
             });
             return;
         }
         place = match step {
-            Step::Key(key) => &mut place[key],
+            Step::Key(key) => &mut place[key.as_ref()],
             Step::Index(index) => &mut place[index],
         };
     }

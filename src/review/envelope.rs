@@ -14,6 +14,9 @@ pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 /// The bytes are no AdmissionReview with a decodable uid; the only case that is answered with HTTP 400.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableEnvelope {
+    /// The body is no text.
+    #[error("the body is no AdmissionReview: it is not UTF-8 ({0})")]
+    NotText(#[source] std::str::Utf8Error),
     /// The body is no JSON.
     #[error("the body is no AdmissionReview: it is not JSON ({0})")]
     NotJson(#[source] serde_json::Error),
@@ -57,7 +60,9 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`UnreadableEnvelope`] where no uid can be read.
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, UnreadableEnvelope> {
-        let review = match serde_json::from_slice::<Json<'a>>(body) {
+        // Checked once and whole, which is faster than text by text.
+        let body = std::str::from_utf8(body).map_err(UnreadableEnvelope::NotText)?;
+        let review = match serde_json::from_str::<Json<'a>>(body) {
             Ok(review) => review,
             // An object that is nested too deep, say: its sender is still known.
             Err(error) => return Self::of_uid_alone(body, error),
@@ -68,8 +73,8 @@ impl<'a> Envelope<'a> {
         Ok(Self { uid, review })
     }
 
-    fn of_uid_alone(body: &'a [u8], error: serde_json::Error) -> Result<Self, UnreadableEnvelope> {
-        match serde_json::from_slice::<Uid>(body) {
+    fn of_uid_alone(body: &'a str, error: serde_json::Error) -> Result<Self, UnreadableEnvelope> {
+        match serde_json::from_str::<Uid>(body) {
             Ok(Uid { request }) if !request.uid.is_empty() => {
                 Ok(Self { uid: request.uid, review: Err(Unreadable::Object(error.to_string())) })
             }

@@ -44,6 +44,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// What was decided, for the metrics and the log line.
     pub record: Record,
+    /// The decision itself, for whoever explains it; none where the review ended in an error.
+    pub decision: Option<Decision>,
 }
 
 /// What decides; [`decide`] but in tests.
@@ -75,9 +77,9 @@ pub fn answer_by(
 ) -> Result<Answer, UnreadableEnvelope> {
     let envelope = Envelope::parse(body)?;
     let mut record = Record::of(&envelope);
-    let response = match judged(decide, endpoint, &envelope, policy, snapshot, &mut record) {
-        Ok(response) => response,
-        Err(failure) => failed(&failure, policy, &mut record),
+    let (response, decision) = match judged(decide, endpoint, &envelope, policy, snapshot, &mut record) {
+        Ok((response, decision)) => (response, Some(decision)),
+        Err(failure) => (failed(&failure, policy, &mut record), None),
     };
     let review = Review {
         api_version: envelope.api_version(),
@@ -86,7 +88,7 @@ pub fn answer_by(
     };
     // Texts, numbers and maps with text keys: there is nothing in a review that cannot be written.
     let body = serde_json::to_vec(&review).unwrap_or_default();
-    Ok(Answer { body, record })
+    Ok(Answer { body, record, decision })
 }
 
 /// Why a review that was received could not be judged.
@@ -109,11 +111,11 @@ fn judged<'a>(
     policy: &Policy,
     snapshot: &Snapshot,
     record: &mut Record,
-) -> Result<Response<'a>, Failure> {
+) -> Result<(Response<'a>, Decision), Failure> {
     let request = envelope.request()?;
     let mut response = Response { allowed: true, ..Response::default() };
     if endpoint == Endpoint::Validate {
-        return Ok(response);
+        return Ok((response, Decision::default()));
     }
     let decision = guarded(|| decide(&request, policy, snapshot)).inspect_err(|_| {
         // Executors are let through, whatever befell their review.
@@ -129,8 +131,8 @@ fn judged<'a>(
         .map(|(mutation, outcome)| (mutation.name(), outcome.name()))
         .collect();
     record.take(&decision, !operations.is_empty());
-    response.warnings = decision.warnings;
-    Ok(response)
+    response.warnings.clone_from(&decision.warnings);
+    Ok((response, decision))
 }
 
 /// Runs code of the policy core; a panic in it ends neither the connection nor the server.

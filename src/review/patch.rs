@@ -4,6 +4,8 @@
 //! fields that it does not know. So: operations are built from what really stands in the object; parents that are absent or
 //! null are added first; arrays grow by `/-`; nothing is tested, and no array is replaced.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -12,13 +14,13 @@ use crate::policy::plan::{Change, Edit};
 
 /// One operation of RFC 6902.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Operation {
+pub struct Operation<'e> {
     /// `add` or `replace`.
     pub op: &'static str,
     /// A JSON pointer.
     pub path: String,
     /// What stands there afterwards.
-    pub value: Value,
+    pub value: Cow<'e, Value>,
 }
 
 /// The object has another shape than its kind, so an edit has no place in it.
@@ -37,7 +39,7 @@ pub struct WrongShape {
 pub fn operations<'e>(
     object: &Json<'_>,
     edits: impl IntoIterator<Item = &'e Edit>,
-) -> Result<Vec<Operation>, WrongShape> {
+) -> Result<Vec<Operation<'e>>, WrongShape> {
     let mut builder = Builder { object, added: Vec::new(), operations: Vec::new() };
     for edit in edits {
         builder.carry_out(edit)?;
@@ -45,15 +47,15 @@ pub fn operations<'e>(
     Ok(builder.operations)
 }
 
-struct Builder<'a> {
+struct Builder<'a, 'e> {
     object: &'a Json<'a>,
     /// Parents that an earlier operation of this patch adds.
     added: Vec<String>,
-    operations: Vec<Operation>,
+    operations: Vec<Operation<'e>>,
 }
 
-impl Builder<'_> {
-    fn carry_out(&mut self, edit: &Edit) -> Result<(), WrongShape> {
+impl<'e> Builder<'_, 'e> {
+    fn carry_out(&mut self, edit: &'e Edit) -> Result<(), WrongShape> {
         let steps = edit.path.steps();
         for depth in 1..steps.len() {
             self.make_sure_of(&steps[..depth], Shape::that_holds(&steps[depth]))?;
@@ -61,11 +63,11 @@ impl Builder<'_> {
         match &edit.change {
             Change::Set(value) => {
                 let is_there = self.standing(steps).is_some_and(|there| !there.is_null());
-                self.push(if is_there { "replace" } else { "add" }, pointer(steps), value.clone());
+                self.push(if is_there { "replace" } else { "add" }, pointer(steps), Cow::Borrowed(value));
             }
             Change::Append(value) => {
                 self.make_sure_of(steps, Shape::Array)?;
-                self.push("add", pointer(steps) + "/-", value.clone());
+                self.push("add", pointer(steps) + "/-", Cow::Borrowed(value));
             }
         }
         Ok(())
@@ -90,7 +92,7 @@ impl Builder<'_> {
 
     fn add_once(&mut self, pointer: String, shape: Shape) {
         if !self.added.contains(&pointer) {
-            self.push("add", pointer.clone(), shape.empty());
+            self.push("add", pointer.clone(), Cow::Owned(shape.empty()));
             self.added.push(pointer);
         }
     }
@@ -103,7 +105,7 @@ impl Builder<'_> {
         })
     }
 
-    fn push(&mut self, op: &'static str, path: String, value: Value) {
+    fn push(&mut self, op: &'static str, path: String, value: Cow<'e, Value>) {
         self.operations.push(Operation { op, path, value });
     }
 }
@@ -148,13 +150,14 @@ const fn describe(value: &Json<'_>) -> &'static str {
     }
 }
 
-/// RFC 6901: `~` becomes `~0`, then `/` becomes `~1`.
+/// RFC 6901: `~` becomes `~0`, `/` becomes `~1`.
 fn pointer(steps: &[Step]) -> String {
-    let mut pointer = String::new();
+    let mut pointer = String::with_capacity(64);
     for step in steps {
         pointer.push('/');
         match step {
-            Step::Key(key) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Step::Key(key) if key.contains(['~', '/']) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Step::Key(key) => pointer.push_str(key),
             Step::Index(index) => pointer.push_str(&index.to_string()),
         }
     }
@@ -170,7 +173,7 @@ mod tests {
         Edit { path, change, mutation: None, observed: false }
     }
 
-    fn set(keys: &[&str]) -> Edit {
+    fn set(keys: &[&'static str]) -> Edit {
         edit(Path::default().then(keys.iter().copied()), Change::Set(json!(1)))
     }
 
@@ -182,7 +185,8 @@ mod tests {
 
     #[test]
     fn builds_operations_that_apply() {
-        let append = |keys: &[&str]| edit(Path::default().then(keys.iter().copied()), Change::Append(json!("x")));
+        let append =
+            |keys: &[&'static str]| edit(Path::default().then(keys.iter().copied()), Change::Append(json!("x")));
         let in_container = edit(path(["c"]).at(1).then(["env"]), Change::Append(json!("x")));
         for (case, object, edits, expected) in [
             (

@@ -64,7 +64,7 @@ impl Response<'_> {
     ///
     /// # Errors
     /// None in practice: operations hold nothing that cannot be JSON.
-    pub(super) fn patch_with(&mut self, operations: &[Operation]) -> Result<(), serde_json::Error> {
+    pub(super) fn patch_with(&mut self, operations: &[Operation<'_>]) -> Result<(), serde_json::Error> {
         if !operations.is_empty() {
             self.patch = Some(STANDARD.encode(serde_json::to_vec(operations)?));
             self.patch_type = Some("JSONPatch");

@@ -18,9 +18,6 @@ const DEFAULT_PORT: u16 = 15002;
 const CONFIGURATION: &str = "/opt/spark/conf";
 
 pub(super) fn of_pod(pod: &Pod<'_>, _case: &Case<'_>, plan: &mut Plan) -> Outcome {
-    if pod.role() != crate::policy::Role::ConnectServer {
-        return Outcome::Skipped(Skip::NotConnect);
-    }
     let Some(spark) = pod.spark_container() else { return Outcome::Skipped(Skip::NoSparkContainer) };
     if spark.has_readiness_probe() {
         return Outcome::Skipped(Skip::ProbePresent);
@@ -78,7 +75,7 @@ fn is_loopback(address: &str) -> bool {
 mod tests {
     use super::*;
     use crate::policy::Mutation;
-    use crate::policy::testing::{Sample, connect_server, driver};
+    use crate::policy::testing::{Sample, connect_server};
 
     fn mounting(path: &str) -> Sample {
         connect_server("").and("/spec/containers/0/volumeMounts", json!({"name": "v", "mountPath": path}))
@@ -105,7 +102,6 @@ mod tests {
             ("no port at all", connect_server("--conf spark.connect.grpc.binding.port=many"), unknown()),
             ("another port", connect_server("--conf spark.connect.grpc.binding.port=15009"), probe(15009)),
             ("the default port", connect_server(""), probe(15002)),
-            ("a driver is no Connect server", driver(), "skipped: off".to_owned()),
         ] {
             assert_eq!(pod.by(Mutation::ConnectReadiness), [expected], "{case}");
         }

@@ -12,10 +12,9 @@ use crate::policy::handover::hand_to;
 use crate::policy::names::{IVY_CACHE_MEDIUM, IVY_CACHE_SIZE, IVY_DIR};
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
-use crate::policy::role::Role;
 use crate::policy::subject::Container;
 use crate::policy::values::coordinates::coordinates;
-use crate::policy::values::path::{is_at, is_inside, judge, overlaps};
+use crate::policy::values::path::{is_at, is_inside, is_ivys_own, judge, overlaps};
 use crate::policy::values::quantity::Quantity;
 
 /// The volume's name.
@@ -26,12 +25,7 @@ const SPARK_JARS_IVY: &str = "spark.jars.ivy";
 
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome {
     let settings = &case.policy.mutations.ivy_cache;
-    let Some(spark) = pod.spark_container() else {
-        if pod.role() == Role::Notebook {
-            plan.warn("none of the containers has the name in the policy's notebooks.container; nothing is changed");
-        }
-        return Outcome::Skipped(Skip::NoSparkContainer);
-    };
+    let Some(spark) = pod.spark_container() else { return Outcome::Skipped(Skip::NoSparkContainer) };
     let handed_down = pod.annotation(IVY_DIR).or_else(|| pod.connect_arguments().conf(SPARK_JARS_IVY));
     if let Some((directory, Err(fault))) = handed_down.map(|directory| (directory, judge(directory))) {
         plan.warn(format!("Ivy directory {directory} is left as it is: {fault}"));
@@ -45,7 +39,7 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
     if pod.volume(VOLUME).is_some() {
         return Outcome::Skipped(Skip::UsersVolume);
     }
-    if spark.mounts().any(|(mount, _)| overlaps(mount, directory)) {
+    if spark.mounts().any(|(mount, _)| overlaps(mount, directory) || is_ivys_own(mount)) {
         return Outcome::Skipped(Skip::UsersMount);
     }
     let volume = volume(pod, settings, plan);
@@ -182,7 +176,7 @@ mod tests {
             ("something mounted there", mounting("mine", "/tmp/.ivy2"), skipped("users-mount")),
             ("something mounted above", mounting("mine", "/tmp"), skipped("users-mount")),
             ("something mounted below", mounting("mine", "/tmp/.ivy2/jars"), skipped("users-mount")),
-            ("something mounted at a path that only begins so", mounting("mine", "/tmp/.ivy2.5.2"), both(VOLUME, "/tmp/.ivy2")),
+            ("something mounted at a path that only begins so", mounting("mine", "/tmp/.ivy2-of-mine"), both(VOLUME, "/tmp/.ivy2")),
             ("its own volume from before", mounting("ivy-cache", "/tmp/.ivy2").and("/spec/volumes", ours), skipped("nothing-to-do")),
             ("an absurd path handed down", annotated("ivy-dir", "/opt/spark"), skipped("unusable-directory")),
             ("a path with blanks", annotated("ivy-dir", "/tmp/my ivy"), skipped("unusable-directory")),
@@ -191,8 +185,10 @@ mod tests {
             ("a driver", driver(), both(VOLUME, "/tmp/.ivy2")),
             ("a notebook", notebook(), both(VOLUME, "/tmp/.ivy2")),
             ("a notebook whose container has another name", notebook().with("/spec/containers/0/name", "lab"), both(VOLUME, "/tmp/.ivy2")),
-            ("a notebook among containers of other names", notebook().with("/spec/containers/0/name", "lab").and("/spec/containers", json!({"name": "proxy"})), skipped("no-spark-container")),
+            ("a driver whose container cannot be told", driver().with("/spec/containers", json!([{"name": "a"}, {"name": "b"}])), skipped("no-spark-container")),
             ("an executor never resolves packages", executor(), skipped("off")),
+            ("a user's own volume at an Ivy directory of another home", mounting("mine", "/home/spark/.ivy2"), skipped("users-mount")),
+            ("the same under the name that Spark 4 gives it", mounting("mine", "/home/spark/.ivy2.5.2"), skipped("users-mount")),
             ("a Connect server", connect_server(""), both(VOLUME, "/tmp/.ivy2")),
             ("a Connect server's own directory", connect_server("--conf spark.jars.ivy=/ivy"), both(VOLUME, "/ivy")),
             ("a Connect server's absurd directory", connect_server("--conf spark.jars.ivy=~/.ivy2"), skipped("unusable-directory")),

@@ -14,7 +14,7 @@ use crate::policy::plan::Note;
 use crate::policy::subject::{Container, ResourceKind};
 use crate::policy::values::coordinates::entries;
 use crate::policy::values::image::ImageReference;
-use crate::policy::values::path::{is_at, is_inside, judge, overlaps};
+use crate::policy::values::path::{is_at, is_inside, is_ivys_own, judge, overlaps};
 
 /// What Spark reads its Ivy directory from.
 const SPARK_JARS_IVY: &str = "spark.jars.ivy";
@@ -27,6 +27,10 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
             plan.warn(format!("{SPARK_JARS_IVY} {directory} is left as it is: {fault}"));
         }
         return Outcome::Skipped(Skip::UserDecided);
+    }
+    // An application's packages resolve in the operator too, where the driver's volumes are not; a server's resolve in the server alone.
+    if resource.kind() == ResourceKind::SparkConnect && resource.driver_mounts().any(is_ivys_own) {
+        return Outcome::Skipped(Skip::UsersMount);
     }
     let packages = packages(resource, plan);
     if packages.is_empty() {
@@ -189,6 +193,7 @@ mod tests {
             ("blank packages", application().with("/spec/sparkConf/spark.jars.packages", " "), "skipped: no-packages"),
             ("empty deps", application().with("/spec/deps/packages", json!([""])), "skipped: no-packages"),
             ("a SparkConnect without packages, on Spark 4", spark_connect().with("/spec/sparkVersion", "4.0.1").with("/spec/image", "apache/spark:4.0.1"), "skipped: no-packages"),
+            ("a SparkConnect whose Ivy directory is the user's own volume", spark_connect().with("/spec/server/template/spec/containers", json!([{"volumeMounts": [{"name": "v", "mountPath": "/home/spark/.ivy2"}]}])), "skipped: users-mount"),
             ("a SparkConnect with the package that was added", spark_connect(), "/tmp/.ivy2"),
             ("an application", with_packages(), "/tmp/.ivy2/b06925de8d31"),
             ("the submission side left alone", with_packages().under("ivy-dir: {submission: off}"), "skipped: submission-off"),

@@ -92,7 +92,7 @@ mod tests {
             ("Spark alone", driver(), &[GROUP, POLICY, USER_ON_POD]),
             ("an executor", executor(), &[GROUP, POLICY, USER_ON_POD]),
             ("a Connect server", connect_server(""), &[GROUP, POLICY, USER_ON_POD]),
-            ("a notebook never", notebook(), &["skipped: off"]),
+            ("a notebook never", notebook(), &[]),
             ("OpenShift assigns ids itself", driver().on_openshift(), &["skipped: openshift"]),
             ("ifAbsent holds on OpenShift too", driver().on_openshift().under("spark-user: {apply: ifAbsent}"), &[GROUP, POLICY, USER_ON_POD]),
             ("switched off", driver().under("spark-user: {apply: off}"), &["skipped: off"]),

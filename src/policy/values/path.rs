@@ -99,6 +99,12 @@ pub fn overlaps(a: &str, b: &str) -> bool {
     a.starts_with(&b) || b.starts_with(&a)
 }
 
+/// Whether the path is one that Ivy uses by itself below a user's home: `.ivy2` in Spark 3, `.ivy2.5.2` in Spark 4.
+#[must_use]
+pub fn is_ivys_own(path: &str) -> bool {
+    matches!(components(path).last(), Some(&(".ivy2" | ".ivy2.5.2")))
+}
+
 /// The directories on the way from `/`. As the kubelet and the container runtime do with a `mountPath`, a relative path is read
 /// from `/`, and `.` and `..` are resolved by text alone.
 fn components(path: &str) -> Vec<&str> {
