@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
+use spark_admission::cli::review::{Output, ReviewCommand};
 use spark_admission::policy::configuration::schema;
 use spark_admission::policy::outcome::{Skip, Untouched};
-use spark_admission::policy::{Mutation, Policy, Snapshot, names};
-use spark_admission::review::{Endpoint, answer};
+use spark_admission::policy::{Mutation, Policy, names};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -229,40 +227,19 @@ fn readme_names_the_versions_of_the_manifest() {
     assert!(readme.contains(&format!("Version {} ", env!("CARGO_PKG_VERSION"))), "README.md: version");
 }
 
-/// The lines that a diff of the objects as YAML adds, without their indentation.
-fn added_lines(before: &Value, after: &Value) -> Vec<String> {
-    let yaml = |object| serde_saphyr::to_string(object).unwrap();
-    let (before, after) = (yaml(before), yaml(after));
-    let diff = similar::TextDiff::from_lines(&before, &after);
-    let added = diff.iter_all_changes().filter(|change| change.tag() == similar::ChangeTag::Insert);
-    added.map(|change| change.value().trim().to_owned()).collect()
-}
-
 #[test]
 fn the_driver_in_the_readme_is_changed_as_it_is_said_there() {
-    let before: Value = serde_json::from_str(&page("tests/fixtures/captured/3.5.9/packages--driver.json")).unwrap();
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "readme",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "operation": "CREATE",
-            "namespace": "default",
-            "object": before,
-        },
-    });
-    let body = serde_json::to_vec(&review).unwrap();
-    let answer = answer(Endpoint::Mutate, &body, &Policy::default(), &Snapshot::default()).unwrap();
-    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
-    let patch = STANDARD.decode(answer["response"]["patch"].as_str().unwrap()).unwrap();
-    let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
-    let mut after = before.clone();
-    json_patch::patch(&mut after, &patch).unwrap();
-
-    let readme = page("README.md");
-    let shown = readme.split("```diff\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let shown: Vec<_> =
-        shown.lines().filter_map(|line| line.strip_prefix('+')).map(|line| line.trim().to_owned()).collect();
-    assert_eq!(shown, added_lines(&before, &after));
+    let command = ReviewCommand {
+        files: vec!["tests/fixtures/captured/3.5.9/packages--driver.json".to_owned()],
+        output: Output::Diff,
+        policy: None,
+        namespace: "default".to_owned(),
+        namespace_labels: Vec::new(),
+        openshift: false,
+        colour: false,
+    };
+    let mut printed = Vec::new();
+    command.run(&mut std::io::empty(), &mut printed, &mut std::io::sink()).unwrap();
+    let printed = String::from_utf8(printed).unwrap();
+    assert!(page("README.md").contains(&format!("```diff\n{printed}```\n")), "README.md does not show\n{printed}");
 }
