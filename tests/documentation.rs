@@ -1,20 +1,53 @@
-//! The documentation's examples are read by the parsers of the server, and its tables name every field.
+//! The documentation's examples are read by the parsers of the server, its tables name every field and every reason, and its
+//! links lead somewhere.
 
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
 
 use serde_json::Value;
-use spark_admission::policy::Policy;
+use spark_admission::cli::review::{Output, ReviewCommand};
 use spark_admission::policy::configuration::schema;
+use spark_admission::policy::outcome::{Skip, Untouched};
+use spark_admission::policy::{Mutation, Policy, names};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// README and all pages under docs.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The page of this path from the repository's root.
+fn page(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The pages in the repository's root and under docs.
 fn pages() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    docs.chain([root.join("README.md")])
-        .filter(|path| path.extension().is_some_and(|kind| kind == "md") && path.exists())
-        .collect()
+    let mut pages: Vec<_> = [root().to_owned(), root().join("docs")]
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "md"))
+        .collect();
+    pages.sort();
+    pages
+}
+
+/// The page without what stands between fences, where `#` begins no heading and brackets no link.
+fn prose(page: &str) -> String {
+    let mut inside = false;
+    let lines = page.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        inside ^= is_fence;
+        !inside && !is_fence
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What follows a heading of the second level, up to the next.
+fn section<'a>(page: &'a str, heading: &str) -> Option<&'a str> {
+    let (_, rest) = page.split_once(&format!("\n## {heading}\n"))?;
+    Some(rest.split("\n## ").next().unwrap_or(rest))
 }
 
 /// The YAML blocks of a page, each with the line that it begins on.
@@ -56,7 +89,7 @@ fn the_page_on_the_policy_names_every_field_and_word() {
             names(property, found);
         }
     }
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy.md")).unwrap();
+    let page = page("docs/policy.md");
     let mut found = Vec::new();
     names(schema(), &mut found);
     for name in found {
@@ -69,8 +102,144 @@ fn the_page_on_the_policy_names_every_field_and_word() {
 
 #[test]
 fn the_error_in_the_page_on_the_policy_is_what_the_parser_says() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy.md")).unwrap();
+    let page = page("docs/policy.md");
     let file = "apiVersion: spark-admission.io/v1alpha1\nkind: Policy\nmutations: {ivy-cahce: {}, ivy-dir: {submission: never}}";
     let error = Policy::parse(file).unwrap_err();
     assert!(page.contains(&format!("policy.yaml: {error}\n")), "{error}");
+}
+
+#[test]
+fn every_mutation_has_its_section() {
+    let page = page("docs/mutations.md");
+    for mutation in Mutation::ALL {
+        let name = mutation.name();
+        let section = section(&page, name).unwrap_or_else(|| panic!("docs/mutations.md has no section ## {name}"));
+        for part in ["**Without it.**", "**What it does**", "**Settings**", "**Opting out**", "**What it costs.**"] {
+            assert!(section.contains(part), "docs/mutations.md, {name}: {part} is missing");
+        }
+        assert!(section.contains(&format!("mutations:\n  {name}:\n")), "docs/mutations.md, {name}: no example policy");
+        assert!(
+            section.contains(&format!("spark-admission.io/skip: {name}`")),
+            "docs/mutations.md, {name}: no opt-out"
+        );
+    }
+}
+
+#[test]
+fn every_reason_is_explained_by_its_name_and_sentence() {
+    let page = page("docs/mutations.md");
+    let skips = Skip::ALL.iter().map(|skip| (skip.name(), skip.sentence()));
+    let untouched = Untouched::ALL.iter().map(|why| (why.name(), why.sentence()));
+    for (name, sentence) in skips.chain(untouched) {
+        let row = format!("| `{name}` | {sentence} | ");
+        assert!(page.contains(&row), "docs/mutations.md lacks a row that begins with {row}");
+    }
+}
+
+#[test]
+fn every_row_of_reasons_is_true() {
+    let known: HashMap<_, _> = Skip::ALL
+        .iter()
+        .map(|skip| (skip.name(), skip.sentence()))
+        .chain(Untouched::ALL.iter().map(|why| (why.name(), why.sentence())))
+        .collect();
+    let page = page("docs/mutations.md");
+    for (heading, rows) in page.split("\n\n").filter_map(|part| part.split_once("\n|---|---|---|\n")) {
+        if heading != "| reason | sentence | |" {
+            continue;
+        }
+        for row in rows.lines() {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let (name, sentence) = (cells[1].trim_matches('`'), cells[2]);
+            assert_eq!(known.get(name), Some(&sentence), "docs/mutations.md: {row}");
+        }
+    }
+}
+
+#[test]
+fn every_label_and_annotation_of_ours_is_explained() {
+    let page = page("docs/mutations.md");
+    for key in
+        [names::ENABLED, names::SKIP, names::MUTATED, names::IVY_DIR, names::IVY_CACHE_MEDIUM, names::IVY_CACHE_SIZE]
+    {
+        assert!(page.contains(&format!("\n| `{key}")), "docs/mutations.md has no row for {key}");
+    }
+}
+
+/// Where the links of a page lead.
+fn links(page: &str) -> Vec<String> {
+    let targets = page.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target.to_owned()).collect()
+}
+
+/// The names by which headings can be linked to, as GitHub makes them.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+    headings.map(|heading| heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")).collect()
+}
+
+#[test]
+fn every_link_between_files_leads_somewhere() {
+    let mut followed = 0;
+    for path in pages() {
+        let text = prose(&fs::read_to_string(&path).unwrap());
+        for link in links(&text).iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {link} does not exist", path.display());
+            if !anchor.is_empty() {
+                let anchors = anchors(&prose(&fs::read_to_string(&target).unwrap()));
+                assert!(anchors.iter().any(|it| it == anchor), "{}: {link}: no such heading", path.display());
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed >= 20, "only {followed} links followed: are they still written as [text](target)?");
+}
+
+#[test]
+fn every_target_of_make_that_a_page_names_exists() {
+    let makefile = page("Makefile");
+    for path in pages() {
+        let text = fs::read_to_string(&path).unwrap();
+        let named = text.split("`make ").skip(1).filter_map(|rest| rest.split(['`', ' ', '\n']).next());
+        for target in named {
+            assert!(makefile.contains(&format!("\n{target}: ")), "{}: there is no make {target}", path.display());
+        }
+    }
+}
+
+#[test]
+fn readme_and_changelog_name_every_mutation() {
+    let (readme, changelog) = (page("README.md"), page("CHANGELOG.md"));
+    for mutation in Mutation::ALL {
+        let name = mutation.name();
+        assert!(readme.contains(&format!("| [`{name}`](docs/mutations.md#{name}) | ")), "README.md: {name}");
+        assert!(changelog.contains(&format!("`{name}`")), "CHANGELOG.md: {name}");
+    }
+}
+
+#[test]
+fn readme_names_the_versions_of_the_manifest() {
+    let readme = page("README.md");
+    assert!(readme.contains(&format!("Rust {} or later", env!("CARGO_PKG_RUST_VERSION"))), "README.md: rust-version");
+    assert!(readme.contains(&format!("Version {} ", env!("CARGO_PKG_VERSION"))), "README.md: version");
+}
+
+#[test]
+fn the_driver_in_the_readme_is_changed_as_it_is_said_there() {
+    let command = ReviewCommand {
+        files: vec!["tests/fixtures/captured/3.5.9/packages--driver.json".to_owned()],
+        output: Output::Diff,
+        policy: None,
+        namespace: "default".to_owned(),
+        namespace_labels: Vec::new(),
+        openshift: false,
+        colour: false,
+    };
+    let mut printed = Vec::new();
+    command.run(&mut std::io::empty(), &mut printed, &mut std::io::sink()).unwrap();
+    let printed = String::from_utf8(printed).unwrap();
+    assert!(page("README.md").contains(&format!("```diff\n{printed}```\n")), "README.md does not show\n{printed}");
 }

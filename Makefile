@@ -1,0 +1,56 @@
+# Everything that a contributor runs. `make` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# cargo-deny of this version is built into target/tools where none is on the PATH.
+CARGO_DENY_VERSION := 0.20.2
+# `make deny DENY_CHECKS="advisories bans licenses sources"` asks for known vulnerabilities too.
+DENY_CHECKS ?= bans licenses sources
+
+.PHONY: help
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Starts the server, sends it a real Spark driver and a SparkConnect over TLS, shows what changes, and stops it
+	@cargo build --bin spark-admission --example demo
+	@cargo run --quiet --example demo
+
+.PHONY: test
+test: ## Runs every test, and says how many ran and which were skipped
+	@scripts/test
+
+.PHONY: test-unit
+test-unit: ## Runs the tests that need no socket and no process: those beside the code
+	cargo test --lib --bins
+
+.PHONY: lint
+lint: ## Checks the format, and lets clippy read everything
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+.PHONY: check
+check: lint test-unit ## Checks fast: format, clippy, unit tests; before every commit
+
+.PHONY: format
+format: ## Formats the code
+	cargo fmt
+
+.PHONY: bench
+bench: ## Measures what a review costs
+	cargo bench
+
+.PHONY: golden
+golden: ## Writes the golden files anew; look at what git says has changed
+	UPDATE_GOLDEN=1 cargo test --test '*'
+	@git status --short -- tests
+
+.PHONY: deny
+deny: ## Checks the dependencies: licences, sources, duplicates
+	@scripts/cargo-deny $(CARGO_DENY_VERSION) check --hide-inclusion-graph $(DENY_CHECKS)
+
+.PHONY: clean
+clean: ## Removes everything that was built
+	cargo clean
