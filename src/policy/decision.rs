@@ -2,7 +2,6 @@
 
 use super::Policy;
 use super::configuration::{Mode, MutationMode, Mutations};
-use super::document::same_but_for;
 use super::mutations::{self, Case, Mutation};
 use super::names::{ENABLED, MUTATED, SKIP};
 use super::outcome::{Outcome, Skip, Untouched};
@@ -156,7 +155,7 @@ fn untouched_by_kind(request: &Request<'_>, subject: &Subject<'_>) -> Option<Unt
 /// that the webhook adds on a harmless update would restart a running job.
 fn spec_is_unchanged(request: &Request<'_>) -> bool {
     request.operation == Operation::Update
-        && same_but_for(request.object.get("spec"), request.old_object.get("spec"), &["suspend"])
+        && request.object.get("spec").is_same_but_for(request.old_object.get("spec"), &["suspend"])
 }
 
 /// A workload that opted out: its resource still hands its wishes down to the pods, and nothing else happens.

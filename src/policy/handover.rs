@@ -5,7 +5,8 @@
 //! templates that exist, else Spark's own configuration keys for annotations, which the server's arguments repeat and Spark puts on executors. No
 //! template is ever created for this: `spec.driver.template` would change what the operator's own webhook does.
 
-use super::document::{Json, Path, members};
+use super::document::Json;
+use super::field_path::FieldPath;
 use super::names::{IVY_CACHE_MEDIUM, IVY_CACHE_SIZE, SKIP};
 use super::plan::Plan;
 use super::subject::{Resource, ResourceKind};
@@ -35,25 +36,22 @@ fn is_plain(value: &str) -> bool {
     !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || ",.-".contains(c))
 }
 
-/// Gives the annotation to the pods of one section.
+/// Gives the annotation to the pods of one section. What stands there wins, and so does what was handed down before: a wish on the
+/// resource counts more than what a mutation makes of its packages.
 pub fn hand_to(resource: &Resource<'_>, section: &'static str, key: &str, value: &str, plan: &mut Plan) {
-    let Some(place) = place(resource, section) else { return };
-    if !place.holds(key) {
-        plan.set(place.path.then([place.prefix + key]), value);
+    let Some(Place { map, path, prefix }) = place(resource, section) else { return };
+    let key = prefix + key;
+    let field = path.then([key.clone()]);
+    if map.get(&key).is_null() && !plan.wants(&field) {
+        plan.set(field, value);
     }
 }
 
 /// Where annotations of a section's pods can be written.
 struct Place<'a> {
-    map: &'a Json<'a>,
-    path: Path,
+    map: Json<'a>,
+    path: FieldPath,
     prefix: String,
-}
-
-impl Place<'_> {
-    fn holds(&self, key: &str) -> bool {
-        members(self.map).any(|(name, _)| name.strip_prefix(self.prefix.as_str()) == Some(key))
-    }
 }
 
 /// None where the section is missing: the operator's schema refuses such a resource, and must go on refusing it.
@@ -92,6 +90,7 @@ fn warn_of_dead_end(resource: &Resource<'_>, plan: &mut Plan) {
 
 #[cfg(test)]
 mod tests {
+    use crate::policy::Mutation;
     use crate::policy::testing::{Sample, application, scheduled, spark_connect};
     use serde_json::json;
 
@@ -146,6 +145,17 @@ mod tests {
             !lines.iter().any(|line| line.contains("driver") && (line.contains("skip") || line.contains("size"))),
             "{lines:#?}"
         );
+    }
+
+    #[test]
+    fn a_wish_on_the_resource_counts_more_than_its_large_packages() {
+        let sample = wishing(application())
+            .with("/metadata/annotations/spark-admission.io~1skip", "none")
+            .with("/spec/deps/packages", json!(["org.apache.hadoop:hadoop-aws:3.3.4"]));
+        assert!(
+            sample.by_none().contains(&"spec.driver.annotations[spark-admission.io/ivy-cache-size] = 2Gi".to_owned())
+        );
+        assert_eq!(sample.by(Mutation::IvyCache), ["skipped: nothing-to-do"]);
     }
 
     #[test]

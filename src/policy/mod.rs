@@ -14,6 +14,7 @@
 pub mod configuration;
 pub mod decision;
 pub mod document;
+pub mod field_path;
 pub mod handover;
 pub mod mutations;
 pub mod names;

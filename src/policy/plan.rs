@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::document::{Path, path};
+use super::field_path::{FieldPath, path};
 use super::mutations::Mutation;
 use super::outcome::{Outcome, Skip};
 use super::subject::Container;
@@ -14,7 +14,7 @@ use super::subject::Container;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
     /// Where.
-    pub path: Path,
+    pub path: FieldPath,
     /// What is to happen there.
     pub change: Change,
     /// Who wants it; none for the hand-over and the `mutated` annotation.
@@ -68,16 +68,22 @@ impl Plan {
     }
 
     /// Wants `value` to stand at `path`.
-    pub fn set(&mut self, path: Path, value: impl Into<Value>) {
+    pub fn set(&mut self, path: FieldPath, value: impl Into<Value>) {
         self.want(path, Change::Set(value.into()));
     }
 
     /// Wants `value` behind the array at `path`.
-    pub fn append(&mut self, path: Path, value: impl Into<Value>) {
+    pub fn append(&mut self, path: FieldPath, value: impl Into<Value>) {
         self.want(path, Change::Append(value.into()));
     }
 
-    fn want(&mut self, path: Path, change: Change) {
+    /// Whether something is wanted to stand at `path` already.
+    #[must_use]
+    pub fn wants(&self, path: &FieldPath) -> bool {
+        self.edits.iter().any(|edit| edit.path == *path && (self.observing || !edit.observed))
+    }
+
+    fn want(&mut self, path: FieldPath, change: Change) {
         self.edits.push(Edit { path, change, mutation: self.mutation, observed: self.observing });
     }
 

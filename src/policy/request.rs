@@ -59,7 +59,7 @@ pub struct Request<'a> {
     /// The namespace; objects as Spark sends them name none themselves.
     pub namespace: &'a str,
     /// The object as it shall be; null on DELETE.
-    pub object: &'a Json<'a>,
+    pub object: Json<'a>,
     /// The object as it was; null on CREATE.
-    pub old_object: &'a Json<'a>,
+    pub old_object: Json<'a>,
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::document::{Json, Step};
+use super::document::Document;
+use super::field_path::Step;
 use super::outcome::Outcome;
 use super::plan::Change;
 use super::request::{Operation, Request};
@@ -132,8 +133,7 @@ impl Sample {
     /// The decision.
     pub(crate) fn decided(&self) -> Decision {
         let (object, old) = (self.object.to_string(), self.old.clone().unwrap_or_default().to_string());
-        let parse = |text| -> Json<'_> { serde_json::from_str(text).unwrap() };
-        let (object, old_object) = (parse(&object), parse(&old));
+        let (object, old_object) = (Document::parse(&object).unwrap(), Document::parse(&old).unwrap());
         let operation = if self.old.is_some() { Operation::Update } else { Operation::Create };
         let request = Request {
             uid: "5f0d3c7e-0000-4000-8000-000000000001",
@@ -142,8 +142,8 @@ impl Sample {
             kind: self.kind,
             subresource: "",
             namespace: "jupyterhub-users",
-            object: &object,
-            old_object: &old_object,
+            object: object.root(),
+            old_object: old_object.root(),
         };
         decide(&request, &self.policy, &self.snapshot)
     }

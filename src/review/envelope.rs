@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::policy::document::Json;
+use crate::policy::document::{Document, Json};
 use crate::policy::request::{Operation, Request};
 
 /// The version of reviews that is understood.
@@ -29,7 +29,7 @@ pub enum UnreadableEnvelope {
 #[derive(Debug)]
 pub(super) struct Envelope<'a> {
     uid: String,
-    review: Result<Json<'a>, Unreadable>,
+    review: Result<Document<'a>, Unreadable>,
 }
 
 /// Why a review that can be answered cannot be judged.
@@ -62,12 +62,12 @@ impl<'a> Envelope<'a> {
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, UnreadableEnvelope> {
         // Checked once and whole, which is faster than text by text.
         let body = std::str::from_utf8(body).map_err(UnreadableEnvelope::NotText)?;
-        let review = match serde_json::from_str::<Json<'a>>(body) {
+        let review = match Document::parse(body) {
             Ok(review) => review,
             // An object that is nested too deep, say: its sender is still known.
             Err(error) => return Self::of_uid_alone(body, error),
         };
-        let uid = review.get("request").get("uid").as_str().filter(|uid| !uid.is_empty());
+        let uid = review.root().get("request").get("uid").as_str().filter(|uid| !uid.is_empty());
         let uid = uid.ok_or(UnreadableEnvelope::NoUid)?.to_owned();
         let review = supported(review);
         Ok(Self { uid, review })
@@ -102,9 +102,9 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`Unreadable`] says why not.
     pub(super) fn request(&'a self) -> Result<Request<'a>, Unreadable> {
-        let request = self.review.as_ref().map_err(Clone::clone)?.get("request");
+        let request = self.review.as_ref().map_err(Clone::clone)?.root().get("request");
         let kind = request.get("kind");
-        let text = |value: &'a Json<'a>| value.as_str().unwrap_or_default();
+        let text = |value: Json<'a>| value.as_str().unwrap_or_default();
         Ok(Request {
             uid: &self.uid,
             operation: Operation::of(text(request.get("operation"))),
@@ -121,19 +121,19 @@ impl<'a> Envelope<'a> {
     #[must_use]
     pub(super) fn text(&'a self, keys: &[&'static str]) -> &'a str {
         let Ok(review) = &self.review else { return "" };
-        keys.iter().fold(review.get("request"), |value, key| value.get(*key)).as_str().unwrap_or_default()
+        keys.iter().fold(review.root().get("request"), |value, key| value.get(key)).as_str().unwrap_or_default()
     }
 
     /// Whether nothing will be persisted. `null` counts as no.
     #[must_use]
     pub(super) fn is_dry_run(&'a self) -> bool {
-        self.review.as_ref().is_ok_and(|review| review.get("request").get("dryRun").as_bool() == Some(true))
+        self.review.as_ref().is_ok_and(|review| review.root().get("request").get("dryRun").as_bool() == Some(true))
     }
 }
 
-fn supported(review: Json<'_>) -> Result<Json<'_>, Unreadable> {
-    let is_review = review.get("kind").as_str() == Some("AdmissionReview");
-    match review.get("apiVersion").as_str().unwrap_or_default() {
+fn supported(review: Document<'_>) -> Result<Document<'_>, Unreadable> {
+    let is_review = review.root().get("kind").as_str() == Some("AdmissionReview");
+    match review.root().get("apiVersion").as_str().unwrap_or_default() {
         API_VERSION if is_review => Ok(review),
         API_VERSION => Err(Unreadable::Version("another kind than AdmissionReview".to_owned())),
         "" => Err(Unreadable::Version("no apiVersion".to_owned())),

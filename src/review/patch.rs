@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::policy::document::{Json, Path, Step};
+use crate::policy::document::{Json, Kind};
+use crate::policy::field_path::{FieldPath, Step};
 use crate::policy::plan::{Change, Edit};
 
 /// One operation of RFC 6902.
@@ -37,7 +38,7 @@ pub struct WrongShape {
 /// # Errors
 /// [`WrongShape`] where the object holds, say, a text where a list must stand.
 pub fn operations<'e>(
-    object: &Json<'_>,
+    object: Json<'_>,
     edits: impl IntoIterator<Item = &'e Edit>,
 ) -> Result<Vec<Operation<'e>>, WrongShape> {
     let mut builder = Builder { object, added: Vec::new(), operations: Vec::new() };
@@ -48,7 +49,7 @@ pub fn operations<'e>(
 }
 
 struct Builder<'a, 'e> {
-    object: &'a Json<'a>,
+    object: Json<'a>,
     /// Parents that an earlier operation of this patch adds.
     added: Vec<String>,
     operations: Vec<Operation<'e>>,
@@ -62,7 +63,7 @@ impl<'e> Builder<'_, 'e> {
         }
         match &edit.change {
             Change::Set(value) => {
-                let is_there = self.standing(steps).is_some_and(|there| !there.is_null());
+                let is_there = !self.standing(steps).is_null();
                 self.push(if is_there { "replace" } else { "add" }, pointer(steps), Cow::Borrowed(value));
             }
             Change::Append(value) => {
@@ -75,16 +76,16 @@ impl<'e> Builder<'_, 'e> {
 
     /// Adds an empty object or array at `steps` unless one stands there.
     fn make_sure_of(&mut self, steps: &[Step], expected: Shape) -> Result<(), WrongShape> {
-        let found = match (self.standing(steps), expected) {
-            (Some(Json::Object(_)), Shape::Object) | (Some(Json::Array(_)), Shape::Array) => return Ok(()),
-            (None | Some(Json::Null), _) if matches!(steps.last(), Some(Step::Key(_))) => {
+        let found = match (self.standing(steps).kind(), expected) {
+            (Kind::Object, Shape::Object) | (Kind::List, Shape::Array) => return Ok(()),
+            (Kind::Null, _) if matches!(steps.last(), Some(Step::Key(_))) => {
                 self.add_once(pointer(steps), expected);
                 return Ok(());
             }
-            (found, _) => found.map_or("missing", describe),
+            (found, _) => describe(found),
         };
         Err(WrongShape {
-            at: Path::default().then(steps.iter().cloned()).to_string(),
+            at: FieldPath::default().then(steps.iter().cloned()).to_string(),
             found,
             expected: expected.describe(),
         })
@@ -97,11 +98,10 @@ impl<'e> Builder<'_, 'e> {
         }
     }
 
-    fn standing(&self, steps: &[Step]) -> Option<&Json<'_>> {
-        steps.iter().try_fold(self.object, |value, step| match (value, step) {
-            (Json::Object(object), Step::Key(key)) => object.get(key),
-            (Json::Array(array), Step::Index(index)) => array.get(*index),
-            _ => None,
+    fn standing(&self, steps: &[Step]) -> Json<'_> {
+        steps.iter().fold(self.object, |value, step| match step {
+            Step::Key(key) => value.get(key),
+            Step::Index(index) => value.items().nth(*index).unwrap_or(Json::NULL),
         })
     }
 
@@ -139,14 +139,14 @@ impl Shape {
     }
 }
 
-const fn describe(value: &Json<'_>) -> &'static str {
-    match value {
-        Json::Null => "null",
-        Json::Bool(_) => "true or false",
-        Json::Number(_) => "a number",
-        Json::Str(_) => "a text",
-        Json::Array(_) => "a list",
-        Json::Object(_) => "an object",
+const fn describe(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Null => "missing",
+        Kind::Bool => "true or false",
+        Kind::Number => "a number",
+        Kind::Text => "a text",
+        Kind::List => "a list",
+        Kind::Object => "an object",
     }
 }
 
@@ -167,26 +167,27 @@ fn pointer(steps: &[Step]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::document::path;
+    use crate::policy::document::Document;
+    use crate::policy::field_path::path;
 
-    fn edit(path: Path, change: Change) -> Edit {
+    fn edit(path: FieldPath, change: Change) -> Edit {
         Edit { path, change, mutation: None, observed: false }
     }
 
     fn set(keys: &[&'static str]) -> Edit {
-        edit(Path::default().then(keys.iter().copied()), Change::Set(json!(1)))
+        edit(FieldPath::default().then(keys.iter().copied()), Change::Set(json!(1)))
     }
 
     fn lines(object: &str, edits: &[Edit]) -> Result<Vec<String>, String> {
-        let object: Json<'_> = serde_json::from_str(object).unwrap();
-        let operations = operations(&object, edits).map_err(|wrong| wrong.to_string())?;
+        let object = Document::parse(object).unwrap();
+        let operations = operations(object.root(), edits).map_err(|wrong| wrong.to_string())?;
         Ok(operations.iter().map(|it| format!("{} {} {}", it.op, it.path, it.value)).collect())
     }
 
     #[test]
     fn builds_operations_that_apply() {
         let append =
-            |keys: &[&'static str]| edit(Path::default().then(keys.iter().copied()), Change::Append(json!("x")));
+            |keys: &[&'static str]| edit(FieldPath::default().then(keys.iter().copied()), Change::Append(json!("x")));
         let in_container = edit(path(["c"]).at(1).then(["env"]), Change::Append(json!("x")));
         for (case, object, edits, expected) in [
             (

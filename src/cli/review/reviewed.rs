@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::manifests::{Manifest, Place};
-use crate::policy::document::{Path, Step};
+use crate::policy::field_path::{FieldPath, Step};
 use crate::policy::outcome::{Outcome, Untouched};
 use crate::policy::{Decision, Mutation, Policy, Snapshot};
 use crate::review::{Answer, Endpoint, Record, UnreadableEnvelope, answer};
@@ -92,7 +92,7 @@ impl Reviewed {
     }
 
     /// What stands at a path before; none where nothing does, or null.
-    pub(super) fn old(&self, path: &Path) -> Option<&Value> {
+    pub(super) fn old(&self, path: &FieldPath) -> Option<&Value> {
         let there = path.steps().iter().try_fold(&self.before, |value, step| match step {
             Step::Key(key) => value.get(key.as_ref()),
             Step::Index(index) => value.get(*index),

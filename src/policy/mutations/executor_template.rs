@@ -7,7 +7,6 @@
 use serde_json::json;
 
 use super::{Case, Outcome, Plan, Resource};
-use crate::policy::document::items;
 use crate::policy::names::EXECUTOR_CONTAINER;
 use crate::policy::outcome::Skip;
 
@@ -16,7 +15,7 @@ pub(super) fn of_resource(resource: &Resource<'_>, _case: &Case<'_>, plan: &mut 
     if !executor.is_object() {
         return Outcome::Skipped(Skip::NoExecutor);
     }
-    if items(executor.get("template").get("spec").get("containers")).is_empty() {
+    if executor.get("template").get("spec").get("containers").items().next().is_none() {
         let containers = resource.spec_path().then(["executor", "template", "spec", "containers"]);
         plan.append(containers, json!({"name": EXECUTOR_CONTAINER}));
         plan.warn("added the container that the operator needs to spec.executor.template.spec.containers");

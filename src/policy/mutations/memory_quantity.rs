@@ -8,7 +8,8 @@
 use std::borrow::Cow;
 
 use super::{Case, Outcome, Plan, Pod, Resource};
-use crate::policy::document::{Json, Path, items, path};
+use crate::policy::document::{Json, Kind};
+use crate::policy::field_path::{FieldPath, path};
 use crate::policy::outcome::Skip;
 use crate::policy::subject::{Container, ResourceKind};
 use crate::policy::values::quantity::{MemoryVerdict, Quantity, mistaken_memory};
@@ -45,7 +46,7 @@ fn repair(findings: &[Finding<'_>], plan: &mut Plan) -> Outcome {
 
 /// A quantity that cannot have been meant.
 struct Finding<'a> {
-    path: Path,
+    path: FieldPath,
     written: Cow<'a, str>,
     verdict: Verdict,
 }
@@ -98,7 +99,7 @@ fn of_resource_spec<'a>(resource: &Resource<'a>) -> Vec<Finding<'a>> {
     findings
 }
 
-fn of_pod_spec<'a>(spec: &'a Json<'a>, at: &Path) -> Vec<Finding<'a>> {
+fn of_pod_spec<'a>(spec: Json<'a>, at: &FieldPath) -> Vec<Finding<'a>> {
     let mut findings = Vec::new();
     let of_pod = spec.get("resources");
     findings.extend(of_resources(of_pod, || at.clone(), None));
@@ -113,8 +114,8 @@ fn of_pod_spec<'a>(spec: &'a Json<'a>, at: &Path) -> Vec<Finding<'a>> {
 }
 
 fn of_containers<'a>(
-    holder: &'a Json<'a>,
-    at: &Path,
+    holder: Json<'a>,
+    at: &FieldPath,
     list: &'static str,
     ceiling: Option<&'static str>,
     findings: &mut Vec<Finding<'a>>,
@@ -127,8 +128,8 @@ fn of_containers<'a>(
 /// The memory request and limit in the `resources` of a pod or container that stands at `at`; a request is repaired only where the
 /// limit, repaired too, has room for it.
 fn of_resources<'a>(
-    resources: &'a Json<'a>,
-    at: impl Fn() -> Path,
+    resources: Json<'a>,
+    at: impl Fn() -> FieldPath,
     ceiling: Option<&'static str>,
 ) -> impl Iterator<Item = Finding<'a>> {
     let of = |list: &'static str| {
@@ -150,16 +151,16 @@ fn of_resources<'a>(
     limit.into_iter().chain(request)
 }
 
-fn of_volumes<'a>(holder: &'a Json<'a>, at: &Path, findings: &mut Vec<Finding<'a>>) {
-    findings.extend(items(holder.get("volumes")).iter().enumerate().filter_map(|(index, volume)| {
+fn of_volumes<'a>(holder: Json<'a>, at: &FieldPath, findings: &mut Vec<Finding<'a>>) {
+    findings.extend(holder.get("volumes").items().enumerate().filter_map(|(index, volume)| {
         let place = || at.clone().then(["volumes"]).at(index).then(["emptyDir", "sizeLimit"]);
         finding(volume.get("emptyDir").get("sizeLimit"), place, None)
     }));
 }
 
 fn finding<'a>(
-    quantity: &'a Json<'a>,
-    path: impl FnOnce() -> Path,
+    quantity: Json<'a>,
+    path: impl FnOnce() -> FieldPath,
     ceiling: Option<&'static str>,
 ) -> Option<Finding<'a>> {
     let written = text(quantity)?;
@@ -173,10 +174,10 @@ fn finding<'a>(
 }
 
 /// A quantity as text: manifests may give it as a number.
-fn text<'a>(quantity: &'a Json<'a>) -> Option<Cow<'a, str>> {
-    match quantity {
-        Json::Str(text) => Some(Cow::Borrowed(text)),
-        Json::Number(_) => Some(Cow::Owned(quantity.to_string())),
+fn text(quantity: Json<'_>) -> Option<Cow<'_, str>> {
+    match quantity.kind() {
+        Kind::Text => quantity.as_str().map(Cow::Borrowed),
+        Kind::Number => Some(Cow::Owned(quantity.to_string())),
         _ => None,
     }
 }

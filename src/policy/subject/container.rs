@@ -1,36 +1,37 @@
 //! One container of a pod or of a pod template.
 
-use crate::policy::document::{Json, Path, items, path};
+use crate::policy::document::Json;
+use crate::policy::field_path::{FieldPath, path};
 
 /// A container and the place where it stands in its pod spec.
 #[derive(Debug, Clone, Copy)]
 pub struct Container<'a> {
-    json: &'a Json<'a>,
+    json: Json<'a>,
     list: &'static str,
     index: usize,
 }
 
 impl<'a> Container<'a> {
     /// The containers of one list of a pod spec, such as `containers` or `initContainers`.
-    pub fn all(spec: &'a Json<'a>, list: &'static str) -> impl Iterator<Item = Self> {
-        items(spec.get(list)).iter().enumerate().map(move |(index, json)| Self { json, list, index })
+    pub fn all(spec: Json<'a>, list: &'static str) -> impl Iterator<Item = Self> {
+        spec.get(list).items().enumerate().map(move |(index, json)| Self { json, list, index })
     }
 
     /// Where it stands in an object whose pod spec stands at `spec`.
     #[must_use]
-    pub fn path_in(&self, spec: Path) -> Path {
+    pub fn path_in(&self, spec: FieldPath) -> FieldPath {
         spec.then([self.list]).at(self.index)
     }
 
     /// Where it stands in a pod.
     #[must_use]
-    pub fn path(&self) -> Path {
+    pub fn path(&self) -> FieldPath {
         self.path_in(path(["spec"]))
     }
 
     /// The container as JSON.
     #[must_use]
-    pub fn json(&self) -> &'a Json<'a> {
+    pub fn json(&self) -> Json<'a> {
         self.json
     }
 
@@ -48,7 +49,7 @@ impl<'a> Container<'a> {
 
     /// `args`.
     pub fn arguments(&self) -> impl Iterator<Item = &'a str> {
-        items(self.json.get("args")).iter().filter_map(|argument| argument.as_str())
+        self.json.get("args").items().filter_map(super::super::document::Json::as_str)
     }
 
     /// `securityContext.runAsUser`.
@@ -59,22 +60,21 @@ impl<'a> Container<'a> {
 
     /// The `mountPath` and the volume's name of every mount.
     pub fn mounts(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        items(self.json.get("volumeMounts")).iter().filter_map(|mount| {
+        self.json.get("volumeMounts").items().filter_map(|mount| {
             Some((mount.get("mountPath").as_str()?, mount.get("name").as_str().unwrap_or_default()))
         })
     }
 
     /// The entry of `env` that decides the value of `name` (the last one, as the kubelet has it), and its place in the list.
     #[must_use]
-    pub fn env(&self, name: &str) -> Option<(usize, &'a Json<'a>)> {
-        let entries = items(self.json.get("env"));
-        entries.iter().enumerate().rev().find(|(_, entry)| entry.get("name").as_str() == Some(name))
+    pub fn env(&self, name: &str) -> Option<(usize, Json<'a>)> {
+        self.json.get("env").items().enumerate().filter(|(_, entry)| entry.get("name").as_str() == Some(name)).last()
     }
 
     /// Whether environment variables come from config maps or secrets whole.
     #[must_use]
     pub fn has_env_from(&self) -> bool {
-        !items(self.json.get("envFrom")).is_empty()
+        self.json.get("envFrom").items().next().is_some()
     }
 
     /// Whether a `readinessProbe` is set.

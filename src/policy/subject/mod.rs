@@ -8,29 +8,29 @@ pub use container::Container;
 pub use pod::Pod;
 pub use resource::{Resource, ResourceKind};
 
-use super::document::{Json, members};
+use super::document::Json;
 
 /// The labels, annotations and other metadata that both pods and resources have.
 #[derive(Debug, Clone, Copy)]
-pub struct Metadata<'a>(&'a Json<'a>);
+pub struct Metadata<'a>(Json<'a>);
 
 impl<'a> Metadata<'a> {
     /// The metadata of an object.
     #[must_use]
-    pub fn of(object: &'a Json<'a>) -> Self {
+    pub fn of(object: Json<'a>) -> Self {
         Self(object.get("metadata"))
     }
 
     /// The value of a label.
     #[must_use]
     pub fn label(self, key: &str) -> Option<&'a str> {
-        text_member(self.0.get("labels"), key)
+        self.0.get("labels").get(key).as_str()
     }
 
     /// The value of an annotation.
     #[must_use]
     pub fn annotation(self, key: &str) -> Option<&'a str> {
-        text_member(self.0.get("annotations"), key)
+        self.0.get("annotations").get(key).as_str()
     }
 
     /// `metadata.name`, else what it will be generated from, else nothing.
@@ -51,9 +51,4 @@ impl<'a> Metadata<'a> {
     pub fn is_being_deleted(self) -> bool {
         !self.0.get("deletionTimestamp").is_null()
     }
-}
-
-/// The text that stands under `key` in an object.
-fn text_member<'a>(object: &'a Json<'a>, key: &str) -> Option<&'a str> {
-    members(object).find(|(name, _)| *name == key).and_then(|(_, value)| value.as_str())
 }

@@ -2,7 +2,7 @@
 
 use super::{Container, Metadata};
 use crate::policy::configuration::Notebooks;
-use crate::policy::document::{Json, items};
+use crate::policy::document::Json;
 use crate::policy::names::{DRIVER_CONTAINER, EXECUTOR_CONTAINER, LAUNCHED_BY_OPERATOR, MIRROR, SPARK_ROLE};
 use crate::policy::role::Role;
 use crate::policy::values::connect_arguments::ConnectArguments;
@@ -10,7 +10,7 @@ use crate::policy::values::connect_arguments::ConnectArguments;
 /// A Spark pod, its role, and the container that is Spark's.
 #[derive(Debug)]
 pub struct Pod<'a> {
-    spec: &'a Json<'a>,
+    spec: Json<'a>,
     metadata: Metadata<'a>,
     role: Role,
     containers: Vec<Container<'a>>,
@@ -22,7 +22,7 @@ pub struct Pod<'a> {
 impl<'a> Pod<'a> {
     /// The pod, if it is Spark's or a notebook by the policy's label.
     #[must_use]
-    pub fn of(object: &'a Json<'a>, notebooks: &Notebooks) -> Option<Self> {
+    pub fn of(object: Json<'a>, notebooks: &Notebooks) -> Option<Self> {
         let metadata = Metadata::of(object);
         let role = role(metadata, notebooks)?;
         let spec = object.get("spec");
@@ -52,7 +52,7 @@ impl<'a> Pod<'a> {
 
     /// The pod's spec as JSON.
     #[must_use]
-    pub fn spec(&self) -> &'a Json<'a> {
+    pub fn spec(&self) -> Json<'a> {
         self.spec
     }
 
@@ -101,8 +101,8 @@ impl<'a> Pod<'a> {
 
     /// The volume of this name.
     #[must_use]
-    pub fn volume(&self, name: &str) -> Option<&'a Json<'a>> {
-        items(self.spec.get("volumes")).iter().find(|volume| volume.get("name").as_str() == Some(name))
+    pub fn volume(&self, name: &str) -> Option<Json<'a>> {
+        self.spec.get("volumes").items().find(|volume| volume.get("name").as_str() == Some(name))
     }
 
     /// `securityContext.runAsUser` of the pod.

@@ -1,7 +1,8 @@
 //! A custom resource of the Kubeflow spark-operator.
 
-use super::{Container, Metadata, text_member};
-use crate::policy::document::{Json, Path, items, path};
+use super::{Container, Metadata};
+use crate::policy::document::Json;
+use crate::policy::field_path::{FieldPath, path};
 use crate::policy::names::DRIVER_CONTAINER;
 use crate::policy::role::Role;
 
@@ -43,14 +44,14 @@ impl ResourceKind {
 pub struct Resource<'a> {
     kind: ResourceKind,
     metadata: Metadata<'a>,
-    spec: &'a Json<'a>,
-    spec_path: Path,
+    spec: Json<'a>,
+    spec_path: FieldPath,
 }
 
 impl<'a> Resource<'a> {
     /// The resource of a kind that an object is.
     #[must_use]
-    pub fn of(kind: ResourceKind, object: &'a Json<'a>) -> Self {
+    pub fn of(kind: ResourceKind, object: Json<'a>) -> Self {
         let metadata = Metadata::of(object);
         match kind {
             ResourceKind::ScheduledSparkApplication => {
@@ -74,13 +75,13 @@ impl<'a> Resource<'a> {
 
     /// The application's spec as JSON.
     #[must_use]
-    pub fn spec(&self) -> &'a Json<'a> {
+    pub fn spec(&self) -> Json<'a> {
         self.spec
     }
 
     /// Where the application's spec stands in the object.
     #[must_use]
-    pub fn spec_path(&self) -> Path {
+    pub fn spec_path(&self) -> FieldPath {
         self.spec_path.clone()
     }
 
@@ -95,19 +96,19 @@ impl<'a> Resource<'a> {
 
     /// The driver's or server's section as JSON.
     #[must_use]
-    pub fn driver(&self) -> &'a Json<'a> {
+    pub fn driver(&self) -> Json<'a> {
         self.spec.get(self.driver_section())
     }
 
     /// A value of `spec.sparkConf`; blank ones count as absent.
     #[must_use]
     pub fn spark_conf(&self, key: &str) -> Option<&'a str> {
-        text_member(self.spec.get("sparkConf"), key).filter(|value| !value.trim().is_empty())
+        self.spec.get("sparkConf").get(key).as_str().filter(|value| !value.trim().is_empty())
     }
 
     /// The entries of a list in `spec.deps` (SparkApplication only), blank ones left out.
     pub fn deps(&self, list: &'static str) -> impl Iterator<Item = &'a str> {
-        let entries = items(self.spec.get("deps").get(list)).iter().filter_map(|entry| entry.as_str());
+        let entries = self.spec.get("deps").get(list).items().filter_map(super::super::document::Json::as_str);
         entries.filter(|entry| !entry.trim().is_empty())
     }
 
@@ -153,7 +154,7 @@ impl<'a> Resource<'a> {
 
     /// Where the user mounts volumes into the driver.
     pub fn driver_mounts(&self) -> impl Iterator<Item = &'a str> {
-        let mounts = items(self.driver().get("volumeMounts")).iter();
+        let mounts = self.driver().get("volumeMounts").items();
         let of_template =
             self.server_container().into_iter().flat_map(|container| container.mounts().collect::<Vec<_>>());
         mounts.filter_map(|mount| mount.get("mountPath").as_str()).chain(of_template.map(|(mount_path, _)| mount_path))
