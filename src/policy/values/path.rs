@@ -1,5 +1,6 @@
 //! Paths in a container: how two of them lie to each other, and where an Ivy directory may be mounted.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// `SPARK_HOME` of the official images (apache/spark-docker, Dockerfile).
@@ -64,7 +65,7 @@ pub fn judge(path: &str) -> Result<(), PathFault> {
     if path.split('/').any(|component| matches!(component, "." | "..")) {
         return Err(PathFault::DotComponent);
     }
-    if components(path).is_empty() {
+    if canonical(path).is_empty() {
         return Err(PathFault::Root);
     }
     if overlaps(path, SPARK_HOME) {
@@ -82,32 +83,35 @@ pub fn judge(path: &str) -> Result<(), PathFault> {
 /// Whether `a` and `b` are the same directory: `/tmp/ivy/` is at `/tmp//ivy`.
 #[must_use]
 pub fn is_at(a: &str, b: &str) -> bool {
-    components(a) == components(b)
+    canonical(a) == canonical(b)
 }
 
 /// Whether `a` lies strictly below `b`: `/tmp/ivy` in `/tmp`, but not `/tmp2` in `/tmp`.
 #[must_use]
 pub fn is_inside(a: &str, b: &str) -> bool {
-    let (a, b) = (components(a), components(b));
-    a.len() > b.len() && a.starts_with(&b)
+    canonical(a).strip_prefix(&*canonical(b)).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether one of them is at, above or below the other.
 #[must_use]
 pub fn overlaps(a: &str, b: &str) -> bool {
-    let (a, b) = (components(a), components(b));
-    a.starts_with(&b) || b.starts_with(&a)
+    is_at(a, b) || is_inside(a, b) || is_inside(b, a)
 }
 
 /// Whether the path is one that Ivy uses by itself below a user's home: `.ivy2` in Spark 3, `.ivy2.5.2` in Spark 4.
 #[must_use]
 pub fn is_ivys_own(path: &str) -> bool {
-    matches!(components(path).last(), Some(&(".ivy2" | ".ivy2.5.2")))
+    let path = canonical(path);
+    path.ends_with("/.ivy2") || path.ends_with("/.ivy2.5.2")
 }
 
-/// The directories on the way from `/`. As the kubelet and the container runtime do with a `mountPath`, a relative path is read
-/// from `/`, and `.` and `..` are resolved by text alone.
-fn components(path: &str) -> Vec<&str> {
+/// The path from `/` without doubled and trailing slashes; nothing for `/` itself. As the kubelet and the container runtime do with a
+/// `mountPath`, a relative path is read from `/`, and `.` and `..` are resolved by text alone.
+fn canonical(path: &str) -> Cow<'_, str> {
+    let is_plain = |component: &str| !matches!(component, "" | "." | "..");
+    if path.strip_prefix('/').is_some_and(|relative| relative.split('/').all(is_plain)) {
+        return Cow::Borrowed(path);
+    }
     let mut components = Vec::new();
     for component in path.split('/') {
         match component {
@@ -116,7 +120,7 @@ fn components(path: &str) -> Vec<&str> {
             name => components.push(name),
         }
     }
-    components
+    components.iter().flat_map(|component| ["/", component]).collect::<String>().into()
 }
 
 #[cfg(test)]
