@@ -243,3 +243,30 @@ fn the_driver_in_the_readme_is_changed_as_it_is_said_there() {
     let printed = String::from_utf8(printed).unwrap();
     assert!(page("README.md").contains(&format!("```diff\n{printed}```\n")), "README.md does not show\n{printed}");
 }
+
+#[test]
+fn every_flag_of_serve_has_its_row() {
+    let page = page("docs/operations.md");
+    let arguments = <spark_admission::args::Arguments as clap::CommandFactory>::command();
+    for argument in arguments.find_subcommand("serve").unwrap().get_arguments() {
+        let (flag, variable) = (argument.get_long().unwrap(), argument.get_env().unwrap().to_str().unwrap());
+        let row = format!("| `--{flag}` | `{variable}` | ");
+        assert!(page.contains(&row), "docs/operations.md lacks a row that begins with {row}");
+        for default in argument.get_default_values() {
+            let row = format!("{row}`{}` | ", default.to_str().unwrap());
+            assert!(page.contains(&row), "docs/operations.md lacks a row that begins with {row}");
+        }
+    }
+}
+
+#[test]
+fn every_metric_has_its_row() {
+    let (page, source) = (page("docs/operations.md"), page("src/metrics.rs"));
+    let names: Vec<_> = source.split("all.register(").skip(1).map(|rest| rest.split('"').nth(1).unwrap()).collect();
+    assert!(names.len() >= 10, "{names:?}");
+    for name in names {
+        let rows = ["", "_total", "_info"].map(|suffix| format!("\n| `spark_admission_{name}{suffix}` | "));
+        let is_there = rows.iter().any(|row| page.contains(row));
+        assert!(is_there, "docs/operations.md lacks a row for spark_admission_{name}");
+    }
+}
