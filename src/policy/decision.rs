@@ -2,7 +2,8 @@
 
 use super::Policy;
 use super::configuration::{Mode, MutationMode, Mutations};
-use super::mutations::{self, Case, Mutation};
+use super::mutation::Mutation;
+use super::mutations::{self, Case};
 use super::names::{ENABLED, MUTATED, SKIP};
 use super::outcome::{Outcome, Skip, Untouched};
 use super::plan::{Edit, Plan};

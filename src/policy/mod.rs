@@ -16,6 +16,7 @@ pub mod decision;
 pub mod document;
 pub mod field_path;
 pub mod handover;
+pub mod mutation;
 pub mod mutations;
 pub mod names;
 pub mod outcome;
@@ -30,6 +31,6 @@ pub mod values;
 
 pub use configuration::Policy;
 pub use decision::{Decision, decide};
-pub use mutations::Mutation;
+pub use mutation::Mutation;
 pub use role::Role;
 pub use snapshot::Snapshot;

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::field_path::{FieldPath, path};
-use super::mutations::Mutation;
+use super::mutation::Mutation;
 use super::outcome::{Outcome, Skip};
 use super::subject::Container;
 

@@ -7,6 +7,7 @@ mod mutations;
 mod names;
 mod parse;
 mod schema;
+mod scope;
 mod settings;
 
 pub use check::Problem;
@@ -18,4 +19,5 @@ pub use mutations::{
 };
 pub use parse::{DEFAULT_FILE, PolicyError};
 pub use schema::{API_VERSION, KIND, schema};
-pub use settings::{Mode, MutationMode, Mutations, Notebooks, OnError, OptOut, OptOutReach, Policy, Scope};
+pub use scope::{MutationMode, Scope};
+pub use settings::{Mode, Mutations, Notebooks, OnError, OptOut, OptOutReach, Policy};

@@ -2,7 +2,7 @@
 
 use super::formats::{MountPath, SizeLimit};
 use super::globs::Globs;
-use super::settings::Scope;
+use super::scope::Scope;
 use crate::policy::role::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

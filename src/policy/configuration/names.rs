@@ -41,7 +41,7 @@ fn plain(name: &str) -> String {
 mod tests {
     use super::super::schema::schema;
     use super::*;
-    use crate::policy::mutations::Mutation;
+    use crate::policy::mutation::Mutation;
 
     #[test]
     fn finds_what_was_meant() {

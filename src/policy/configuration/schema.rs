@@ -3,7 +3,7 @@
 //! The parser checks files against this very schema, so editors offer the fields and words that the server knows, and no others.
 
 use super::settings::{Mutations, Policy};
-use crate::policy::mutations::Mutation;
+use crate::policy::mutation::Mutation;
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::policy::configuration::globs::Globs;
-use crate::policy::configuration::settings::{Mode, MutationMode};
+use crate::policy::configuration::{Mode, MutationMode};
 use crate::policy::role::{Role, Roles};
 use proptest::prelude::*;
 
