@@ -28,6 +28,9 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
         }
         return Outcome::Skipped(Skip::UserDecided);
     }
+    if java_options(resource).any(moves_ivy) {
+        return Outcome::Skipped(Skip::UserDecided);
+    }
     // An application's packages resolve in the operator too, where the driver's volumes are not; a server's resolve in the server alone.
     if resource.kind() == ResourceKind::SparkConnect && resource.driver_mounts().any(is_ivys_own) {
         return Outcome::Skipped(Skip::UsersMount);
@@ -40,6 +43,19 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
     plan.set_spark_conf(SPARK_JARS_IVY, &directory);
     plan.warn(format!("{SPARK_JARS_IVY} is now {directory}"));
     plan.outcome()
+}
+
+/// The options of the driver's JVM wherever a resource can name them: `-Divy.home=/tmp` there is a common cure, which
+/// `spark.jars.ivy` would override, from the node's disk into memory.
+fn java_options<'a>(resource: &Resource<'a>) -> impl Iterator<Item = &'a str> {
+    let keys = [
+        "spark.driver.extraJavaOptions",
+        "spark.driver.defaultJavaOptions",
+        "spark.kubernetes.driverEnv.SPARK_SUBMIT_OPTS",
+    ];
+    let of_conf = keys.map(|key| resource.spark_conf(key));
+    let of_driver = [resource.driver().get("javaOptions").as_str(), resource.driver_env(SPARK_SUBMIT_OPTS)];
+    of_conf.into_iter().chain(of_driver).flatten()
 }
 
 /// Why the webhook leaves a user's Ivy directory without a volume; nothing where it gets one, or has the user's own.
@@ -166,7 +182,7 @@ fn submit_options<'a>(spark: &Container<'a>, case: &Case<'_>) -> SubmitOptions<'
 
 /// Whether options already say where Ivy lives.
 fn moves_ivy(options: &str) -> bool {
-    options.contains("-Divy.home=") || options.contains("-Duser.home=")
+    ["-Divy.home=", "-Divy.cache.dir=", "-Duser.home="].iter().any(|option| options.contains(option))
 }
 
 #[cfg(test)]
@@ -189,6 +205,12 @@ mod tests {
         let own = application().with("/spec/sparkConf/spark.jars.ivy", "/ivy");
         for (case, resource, expected) in [
             ("a user's own directory", own.with("/spec/deps/packages", json!(["a:b:1"])), "skipped: user-decided"),
+            ("Ivy moved by Java options", with_packages().with("/spec/sparkConf/spark.driver.extraJavaOptions", "-Divy.cache.dir=/tmp -Divy.home=/tmp"), "skipped: user-decided"),
+            ("Ivy moved by the driver's own field for them", with_packages().with("/spec/driver/javaOptions", "-Divy.home=/tmp"), "skipped: user-decided"),
+            ("Ivy moved by the driver's environment", with_packages().and("/spec/driver/env", json!({"name": "SPARK_SUBMIT_OPTS", "value": "-Duser.home=/tmp"})), "skipped: user-decided"),
+            ("the same in the older form", with_packages().with("/spec/driver/envVars/SPARK_SUBMIT_OPTS", "-Divy.home=/tmp"), "skipped: user-decided"),
+            ("a Connect server's environment", spark_connect().with("/spec/server/template/spec/containers", json!([{"env": [{"name": "SPARK_SUBMIT_OPTS", "value": "-Divy.home=/tmp"}]}])), "skipped: user-decided"),
+            ("Java options of another kind", with_packages().with("/spec/driver/javaOptions", "-Xss4m"), "/tmp/.ivy2/b06925de8d31"),
             ("no packages", application(), "skipped: no-packages"),
             ("blank packages", application().with("/spec/sparkConf/spark.jars.packages", " "), "skipped: no-packages"),
             ("empty deps", application().with("/spec/deps/packages", json!([""])), "skipped: no-packages"),

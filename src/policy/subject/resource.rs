@@ -159,4 +159,14 @@ impl<'a> Resource<'a> {
             self.server_container().into_iter().flat_map(|container| container.mounts().collect::<Vec<_>>());
         mounts.filter_map(|mount| mount.get("mountPath").as_str()).chain(of_template.map(|(mount_path, _)| mount_path))
     }
+
+    /// The value of an environment variable that the resource gives its driver or server, in whichever of the forms.
+    #[must_use]
+    pub fn driver_env(&self, name: &str) -> Option<&'a str> {
+        let entries = self.driver().get("env").items();
+        let of_list = entries.filter(|entry| entry.get("name").as_str() == Some(name)).last();
+        let of_template = || self.server_container()?.env(name).map(|(_, entry)| entry);
+        let value = of_list.or_else(of_template).and_then(|entry| entry.get("value").as_str());
+        value.or_else(|| self.driver().get("envVars").get(name).as_str())
+    }
 }
