@@ -100,15 +100,17 @@ impl Webhook {
     fn observe(&self, record: &Record, took: Duration) {
         self.metrics.reviewed(record, took.as_secs_f64());
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let Record { uid, operation, role, outcome, kind, namespace, name, user, dry_run, .. } = record;
+        let Record { uid, operation, role, outcome, untouched, kind, namespace, name, user, dry_run, .. } = record;
         let role = role.unwrap_or("none");
         let mutations = Applied(&record.mutations);
         if let Some(error) = &record.error {
             tracing::error!(
-                uid, kind, namespace, name, user, operation, role, outcome, %mutations, dry_run, microseconds, error, "review"
+                uid, kind, namespace, name, user, operation, role, outcome, untouched, %mutations, dry_run, microseconds, error, "review"
             );
         } else {
-            tracing::info!(uid, kind, namespace, name, user, operation, role, outcome, %mutations, dry_run, microseconds, "review");
+            tracing::info!(
+                uid, kind, namespace, name, user, operation, role, outcome, untouched, %mutations, dry_run, microseconds, "review"
+            );
         }
     }
 }
