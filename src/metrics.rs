@@ -3,7 +3,7 @@
 //! Promised: no label takes its value from users' input (all are `&'static str` of closed sets), and counting a review
 //! allocates nothing once its labels have been seen.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::{OnceLock, atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -11,7 +11,13 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::review::Record;
+use crate::{
+    policy::{
+        Mutation,
+        outcome::{Outcome, Skip},
+    },
+    review::Record,
+};
 
 /// Upper bounds of the latency histogram, in seconds: from 50 us, where most reviews end, to the API server's patience.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -43,6 +49,38 @@ struct ReloadLabels {
     result: &'static str,
 }
 
+/// How mutations ended. A review counts up to seven, and to hash three texts for each takes longer than all other metrics together
+/// (measured: 0.22 of 0.28 us), so each counter is looked up once and then has a place.
+#[derive(Debug)]
+struct Mutations {
+    family: Family<MutationLabels, Counter>,
+    places: Vec<OnceLock<Counter>>,
+}
+
+/// Applied, observed, and each reason to skip.
+const OUTCOMES: usize = 2 + Skip::ALL.len();
+
+impl Default for Mutations {
+    fn default() -> Self {
+        let places = (0..Mutation::ALL.len() * OUTCOMES).map(|_| OnceLock::new()).collect();
+        Self { family: Family::default(), places }
+    }
+}
+
+impl Mutations {
+    fn counter(&self, mutation: Mutation, outcome: Outcome) -> &Counter {
+        let place = match outcome {
+            Outcome::Applied => 0,
+            Outcome::Observed => 1,
+            Outcome::Skipped(reason) => 2 + reason as usize,
+        };
+        self.places[mutation as usize * OUTCOMES + place].get_or_init(|| {
+            let (mutation, result, reason) = (mutation.name(), outcome.name(), outcome.reason());
+            self.family.get_or_create_owned(&MutationLabels { mutation, result, reason })
+        })
+    }
+}
+
 /// What can be reloaded while the server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reloaded {
@@ -71,7 +109,7 @@ impl Reloaded {
 pub struct Metrics {
     registry: Registry,
     reviews: Family<ReviewLabels, Counter>,
-    mutations: Family<MutationLabels, Counter>,
+    mutations: Mutations,
     refused: Family<ReasonLabel, Counter>,
     duration: Histogram,
     in_flight: Gauge,
@@ -88,7 +126,7 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("spark_admission"),
             reviews: Family::default(),
-            mutations: Family::default(),
+            mutations: Mutations::default(),
             refused: Family::default(),
             duration: Histogram::new(LATENCY_BUCKETS),
             in_flight: Gauge::default(),
@@ -111,7 +149,7 @@ impl Metrics {
         all.register(
             "mutations",
             "Mutations looked at, by result (applied, skipped, observed) and reason",
-            self.mutations.clone(),
+            self.mutations.family.clone(),
         );
         all.register("requests_refused", "Requests that ended without a review, by reason", self.refused.clone());
         all.register(
@@ -139,8 +177,7 @@ impl Metrics {
         let role = role.unwrap_or("none");
         self.reviews.get_or_create(&ReviewLabels { operation, resource, role, outcome }).inc();
         for (mutation, outcome) in &record.mutations {
-            let labels = MutationLabels { mutation: mutation.name(), result: outcome.name(), reason: outcome.reason() };
-            self.mutations.get_or_create(&labels).inc();
+            self.mutations.counter(*mutation, *outcome).inc();
         }
         if record.panicked {
             self.panics.inc();
@@ -211,5 +248,30 @@ pub struct InFlight(Gauge);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutation_has_a_counter_for_every_outcome() {
+        let metrics = Metrics::default();
+        let skipped = Skip::ALL.iter().copied().map(Outcome::Skipped);
+        let outcomes: Vec<_> = [Outcome::Applied, Outcome::Observed].into_iter().chain(skipped).collect();
+        for mutation in Mutation::ALL {
+            for outcome in &outcomes {
+                metrics.mutations.counter(mutation, *outcome).inc();
+            }
+        }
+        let text = metrics.text();
+        for mutation in Mutation::ALL {
+            for outcome in &outcomes {
+                let (mutation, result, reason) = (mutation.name(), outcome.name(), outcome.reason());
+                let labels = format!("{{mutation=\"{mutation}\",result=\"{result}\",reason=\"{reason}\"}}");
+                assert!(text.contains(&format!("spark_admission_mutations_total{labels} 1\n")), "{labels}");
+            }
+        }
     }
 }

@@ -34,6 +34,8 @@ const THREADS: usize = 4;
 const OTHER_DESCRIPTORS: u64 = 64;
 /// How long a cluster is given to take this replica out of its endpoints, where there is a cluster.
 const DRAIN_DELAY: Duration = Duration::from_secs(10);
+/// How often a standalone server looks whether it needs another certificate.
+const RENEW_EVERY: Duration = Duration::from_hours(24);
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -212,7 +214,7 @@ fn tls(arguments: &ServeArguments, metrics: &Arc<Metrics>) -> Result<(Arc<Server
     Ok((tls, standalone))
 }
 
-/// The certificate's and the key's file: given, or a standalone server's own.
+/// The certificate's and the key's file: given, or a standalone server's own, which are renewed from here on.
 fn certificate_files(arguments: &ServeArguments) -> Result<(Vec<PathBuf>, Option<Standalone>), Error> {
     match (arguments.certificates, &arguments.tls_cert, &arguments.tls_key) {
         (Some(Certificates::Standalone), Some(_), _) => {
@@ -224,7 +226,9 @@ fn certificate_files(arguments: &ServeArguments) -> Result<(Vec<PathBuf>, Option
             let directory = arguments.state_dir.clone().or_else(default_state_dir).ok_or(Error::Flags(
                 "there is no home directory for a standalone server's certificates: give a directory with --state-dir, or --tls-cert",
             ))?;
-            let standalone = Standalone::ensure(&directory, arguments.listen.ip())?;
+            let host = arguments.listen.ip();
+            let standalone = Standalone::ensure(&directory, host)?;
+            tokio::spawn(Standalone::keep(directory, host, RENEW_EVERY));
             Ok((vec![standalone.certificate.clone(), standalone.key.clone()], Some(standalone)))
         }
     }

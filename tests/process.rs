@@ -232,6 +232,35 @@ async fn a_bad_policy_keeps_the_last_good_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_review_is_one_line_that_says_what_was_decided() {
+    let state = tempfile::tempdir().unwrap();
+    let serving = Serving::standalone(state.path(), &["--log-format", "json"]);
+    let mut connection = client(&serving, state.path()).connect().await.unwrap();
+    let (driver, other) = (review("of-a-driver"), review("of-another-pod").replace("spark-role", "app"));
+    for body in [driver, other] {
+        connection.post("/mutate", "application/json", body).await.unwrap();
+    }
+    let log = serving.log_with("of-another-pod");
+    let line_of = |uid: &str| -> serde_json::Value {
+        serde_json::from_str(log.lines().find(|line| line.contains(uid)).unwrap()).unwrap()
+    };
+    let (driver, other) = (line_of("of-a-driver"), line_of("of-another-pod"));
+    for (line, key, expected) in [
+        (&driver, "message", "review"),
+        (&driver, "name", "pi-driver"),
+        (&driver, "role", "driver"),
+        (&driver, "outcome", "mutated"),
+        (&driver, "mutations", "ivy-cache,ivy-dir,spark-user"),
+        (&other, "role", "none"),
+        (&other, "outcome", "allowed"),
+        (&other, "untouched", "not-spark"),
+    ] {
+        assert_eq!(line[key], expected, "{key}: {line}");
+    }
+    assert!(driver.get("untouched").is_none(), "{driver}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_reads_holds_up_no_review() {
     let state = tempfile::tempdir().unwrap();
     let directory = state.path().display().to_string();

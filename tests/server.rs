@@ -107,6 +107,38 @@ async fn a_chunked_body_of_any_length_is_held_to_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_share_a_memory_and_small_ones_need_none_of_it() {
+    let large = 100 * 1024;
+    let limits = Limits { body_memory: large + large / 2, ..Limits::default() };
+    let server = Setup { limits, ..Setup::default() }.start().await;
+    let body = padded(large - 100);
+    let mut holder = server.client().tls().await.unwrap();
+    let head = "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    holder.write_all(format!("{head}content-length: {}\r\n\r\n", body.len()).as_bytes()).await.unwrap();
+    holder.flush().await.unwrap();
+    eventually("its head is read", async || server.metric("spark_admission_reviews_in_flight") == 1.0).await;
+
+    for client in [server.client(), server.client().http2()] {
+        let mut connection = client.connect().await.unwrap();
+        let answer = connection.post("/mutate?timeout=1s", "application/json", body.clone()).await.unwrap();
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:?}");
+        assert_eq!(connection.review("small").await.unwrap().status, 200);
+    }
+    assert_eq!(server.metric("spark_admission_requests_refused_total{reason=\"busy\"}"), 2.0);
+
+    let client = server.client();
+    let waiting_body = body.clone();
+    let waiting = tokio::spawn(async move {
+        client.connect().await.unwrap().post("/mutate", "application/json", waiting_body).await.unwrap().status
+    });
+    holder.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    holder.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert_eq!(waiting.await.unwrap(), 200, "its turn comes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn both_tls_versions_are_served_and_the_post_quantum_group_is_used() {
     let server = Setup::default().start().await;
     for (case, offered, expected) in

@@ -93,6 +93,16 @@ impl Standalone {
         Ok(files)
     }
 
+    /// Makes sure of the files again and again, for ever: a server may run for longer than its certificate is valid.
+    pub async fn keep(directory: PathBuf, host: IpAddr, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            if let Err(error) = Self::ensure(&directory, host) {
+                tracing::error!(%error, "cannot renew the certificate; trying again later");
+            }
+        }
+    }
+
     /// Whether a client that trusts the CA would accept the certificate for all the names, today and in a month.
     fn are_good(&self, names: &[String]) -> bool {
         let read = |path: &Path| fs::read(path).ok();
@@ -242,6 +252,23 @@ mod tests {
                 "{case}: the certificate"
             );
             assert!(files.are_good(&names(host)), "{case}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_runs_on_gets_its_next_certificate() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = plant(directory.path(), 365 * DAY, 20 * DAY);
+        let keeping = Standalone::keep(directory.path().into(), LOCAL, Duration::from_millis(10));
+        let renewed = async {
+            while !files.are_good(&names(LOCAL)) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = keeping => unreachable!("it goes on for ever"),
+            () = renewed => {}
+            () = tokio::time::sleep(Duration::from_secs(20)) => panic!("not renewed"),
         }
     }
 

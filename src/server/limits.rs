@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// The largest body, in bytes: an API request is at most 3 MiB, and a review carries the object and the old one.
     pub body_bytes: usize,
+    /// How much memory all bodies together may take, in bytes, but for those of up to 64 KiB.
+    pub body_memory: usize,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
     /// How long a request's head may take from its first byte (HTTP/1).
@@ -26,6 +28,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 8 * 1024 * 1024,
+            body_memory: 64 * 1024 * 1024,
             handshake: Duration::from_secs(5),
             header: Duration::from_secs(10),
             body: Duration::from_secs(10),

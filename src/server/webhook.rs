@@ -15,14 +15,13 @@ use std::{
 use arc_swap::ArcSwap;
 use axum::{
     Router,
-    body::Bytes,
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
 
-use super::body::{self, BodyError};
+use super::body::{Bodies, BodyError, WholeBody};
 use crate::{
     duration,
     metrics::Metrics,
@@ -48,10 +47,8 @@ pub struct Webhook {
     pub snapshot: ArcSwap<Snapshot>,
     /// Where reviews are counted.
     pub metrics: Arc<Metrics>,
-    /// The largest body, in bytes.
-    pub body_bytes: usize,
-    /// How long a body may take.
-    pub body_time: Duration,
+    /// How bodies are read.
+    pub bodies: Bodies,
 }
 
 impl Webhook {
@@ -63,8 +60,7 @@ impl Webhook {
             policy: ArcSwap::from_pointee(policy),
             snapshot: ArcSwap::default(),
             metrics,
-            body_bytes: limits.body_bytes,
-            body_time: limits.body,
+            bodies: Bodies::new(limits),
         }
     }
 
@@ -73,8 +69,8 @@ impl Webhook {
             return Err(Refusal::NotJson);
         }
         let _in_flight = self.metrics.in_flight();
-        let limit = deadline(&request).map_or(self.body_time, |deadline| deadline.min(self.body_time));
-        let body = body::read(request.into_body(), self.body_bytes, limit).await?;
+        let deadline = deadline(&request);
+        let body = self.bodies.read(request.into_body(), deadline).await?;
         let start = Instant::now();
         let answer = self.decide(endpoint, body).await??;
         self.observe(&answer.record, start.elapsed());
@@ -84,14 +80,14 @@ impl Webhook {
     async fn decide(
         self: &Arc<Self>,
         endpoint: Endpoint,
-        body: Bytes,
+        body: WholeBody,
     ) -> Result<Result<Answer, UnreadableEnvelope>, Refusal> {
-        if body.len() <= LARGE {
-            return Ok((self.decide)(endpoint, &body, &self.policy.load(), &self.snapshot.load()));
+        if body.bytes.len() <= LARGE {
+            return Ok((self.decide)(endpoint, &body.bytes, &self.policy.load(), &self.snapshot.load()));
         }
         let webhook = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            (webhook.decide)(endpoint, &body, &webhook.policy.load(), &webhook.snapshot.load())
+            (webhook.decide)(endpoint, &body.bytes, &webhook.policy.load(), &webhook.snapshot.load())
         })
         .await
         .map_err(|_| Refusal::Panicked)
@@ -100,15 +96,17 @@ impl Webhook {
     fn observe(&self, record: &Record, took: Duration) {
         self.metrics.reviewed(record, took.as_secs_f64());
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let Record { uid, operation, role, outcome, kind, namespace, name, user, dry_run, .. } = record;
+        let Record { uid, operation, role, outcome, untouched, kind, namespace, name, user, dry_run, .. } = record;
         let role = role.unwrap_or("none");
         let mutations = Applied(&record.mutations);
         if let Some(error) = &record.error {
             tracing::error!(
-                uid, kind, namespace, name, user, operation, role, outcome, %mutations, dry_run, microseconds, error, "review"
+                uid, kind, namespace, name, user, operation, role, outcome, untouched, %mutations, dry_run, microseconds, error, "review"
             );
         } else {
-            tracing::info!(uid, kind, namespace, name, user, operation, role, outcome, %mutations, dry_run, microseconds, "review");
+            tracing::info!(
+                uid, kind, namespace, name, user, operation, role, outcome, untouched, %mutations, dry_run, microseconds, "review"
+            );
         }
     }
 }
@@ -188,6 +186,7 @@ impl Refusal {
             Self::NotJson => "content-type",
             Self::Body(BodyError::TooLarge(_)) => "too-large",
             Self::Body(BodyError::Slow(_)) => "body-timeout",
+            Self::Body(BodyError::Busy) => "busy",
             Self::Body(BodyError::Broken(_)) => "body-broken",
             Self::Unreadable(_) => "unreadable",
             Self::Panicked => "panic",
@@ -199,6 +198,7 @@ impl Refusal {
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Body(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Body(BodyError::Broken(_)) | Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -207,7 +207,12 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status(), format!("{self}\n")).into_response()
+        let mut response = (self.status(), format!("{self}\n")).into_response();
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            // In seconds. The API server sends a request again only if it is told when (client-go, `checkWait`).
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 

@@ -81,27 +81,18 @@ pub fn flush() {
     let _ = LINES.changed.wait_timeout_while(waiting, Duration::from_secs(1), unwritten);
 }
 
-/// Takes one line at a time.
-pub(super) struct Line;
-
-impl Write for Line {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut waiting = LINES.lock();
-        let before = waiting.bytes.len();
-        if waiting.bytes.len() + line.len() > MOST {
-            waiting.dropped += 1;
-        } else {
-            waiting.bytes.extend_from_slice(line);
-        }
-        let after = waiting.bytes.len();
-        drop(waiting);
-        if before == 0 || (before < MOST / 2 && after >= MOST / 2) {
-            LINES.changed.notify_all();
-        }
-        Ok(line.len())
+/// Takes a line, its end included.
+pub(super) fn add(line: &[u8]) {
+    let mut waiting = LINES.lock();
+    let before = waiting.bytes.len();
+    if before + line.len() > MOST {
+        waiting.dropped += 1;
+        return;
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    waiting.bytes.extend_from_slice(line);
+    drop(waiting);
+    let after = before + line.len();
+    if before == 0 || (before < MOST / 2 && after >= MOST / 2) {
+        LINES.changed.notify_all();
     }
 }
