@@ -1,18 +1,16 @@
 //! The command line: what can be asked of `spark-admission`, with helps worth reading.
 
 use std::{
-    io::{self, BufWriter, Read, Write},
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
-    process::ExitCode,
     time::Duration,
 };
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     cli::{policy::PolicyCommand, review::ReviewCommand},
-    duration, run,
+    duration,
     telemetry::{LogFormat, LogLevel},
 };
 
@@ -50,42 +48,6 @@ pub enum Command {
         /// The shell to complete in
         shell: clap_complete::Shell,
     },
-}
-
-impl Command {
-    /// Does what was asked; each command says itself what went wrong.
-    #[must_use]
-    pub fn run(self) -> ExitCode {
-        match self {
-            Self::Serve(arguments) => run::serve(&arguments).unwrap_or_else(|error| {
-                eprintln!("spark-admission: {error}");
-                error.exit_code()
-            }),
-            Self::Review(review) => printed(|input, output, errors| review.run(input, output, errors)),
-            Self::Policy(policy) => printed(|input, output, errors| policy.run(input, output, errors)),
-            Self::Completions { shell } => printed(|_, output, _| completions(shell, output)),
-        }
-    }
-}
-
-/// Runs a command that reads standard input and prints; a reader that has seen enough ends it quietly.
-fn printed(run: impl FnOnce(&mut dyn Read, &mut dyn Write, &mut dyn Write) -> io::Result<u8>) -> ExitCode {
-    let mut output = BufWriter::new(io::stdout().lock());
-    let ran = run(&mut io::stdin().lock(), &mut output, &mut io::stderr());
-    match ran.and_then(|status| output.flush().map(|()| status)) {
-        Ok(status) => ExitCode::from(status),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("spark-admission: cannot print: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn completions(shell: clap_complete::Shell, output: &mut dyn Write) -> io::Result<u8> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "spark-admission", &mut script);
-    output.write_all(&script).map(|()| 0)
 }
 
 /// Where the server's certificate comes from.
@@ -182,6 +144,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

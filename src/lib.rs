@@ -12,5 +12,6 @@ pub mod policy;
 pub mod reload;
 pub mod review;
 pub mod run;
+pub mod serve;
 pub mod server;
 pub mod telemetry;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use spark_admission::args::Arguments;
+use spark_admission::run::run;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -11,5 +12,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Fails only where a provider is installed already, and then that one is used.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Arguments::parse().command.run()
+    run(Arguments::parse().command)
 }
