@@ -20,6 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use tokio::sync::Semaphore;
 
 use super::body::{Bodies, BodyError, WholeBody};
 use crate::{
@@ -35,6 +36,8 @@ pub type Decide = fn(Endpoint, &[u8], &Policy, &Snapshot) -> Result<Answer, Unre
 /// Bodies over this are decided on a thread of their own. A pod's review takes microseconds, less than handing it over; one of
 /// megabytes takes milliseconds, for which the reviews of other connections must not wait.
 const LARGE: usize = 256 * 1024;
+/// How many of those at once: one of nothing but small values takes twenty times its length while it is decided.
+const LARGE_AT_ONCE: usize = 2;
 
 /// What answers reviews: the core, and what it decides by.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub struct Webhook {
     pub metrics: Arc<Metrics>,
     /// How bodies are read.
     pub bodies: Bodies,
+    /// A permit for each large body that may be decided now.
+    pub large: Arc<Semaphore>,
 }
 
 impl Webhook {
@@ -61,6 +66,7 @@ impl Webhook {
             snapshot: ArcSwap::default(),
             metrics,
             bodies: Bodies::new(limits),
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
         }
     }
 
@@ -86,7 +92,9 @@ impl Webhook {
             return Ok((self.decide)(endpoint, &body.bytes, &self.policy.load(), &self.snapshot.load()));
         }
         let webhook = Arc::clone(self);
+        let turn = Arc::clone(&self.large).acquire_owned().await;
         tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             (webhook.decide)(endpoint, &body.bytes, &webhook.policy.load(), &webhook.snapshot.load())
         })
         .await
