@@ -11,7 +11,7 @@ DENY_CHECKS ?= bans licenses sources
 
 .PHONY: help
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Starts the server, sends it a real Spark driver and a SparkConnect over TLS, shows what changes, and stops it
@@ -25,6 +25,10 @@ test: ## Runs every test, and says how many ran and which were skipped
 .PHONY: test-unit
 test-unit: ## Runs the tests that need no socket and no process: those beside the code
 	cargo test --lib --bins
+
+.PHONY: control-plane
+control-plane: ## Builds etcd, Kubernetes, the Spark operator and Helm for the tests, where they are not yet built
+	@scripts/control-plane >/dev/null
 
 .PHONY: lint
 lint: ## Checks the format, and lets clippy read everything
