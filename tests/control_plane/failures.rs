@@ -10,7 +10,7 @@ use spark_admission::{
 
 use crate::{
     cluster::{Namespace, Registered, register},
-    support::server::Setup,
+    support::{eventually, server::Setup},
 };
 
 /// The label that tells [`odd`] what to do.
@@ -21,6 +21,11 @@ async fn when_it_is_down_executors_start_and_everybody_else_is_told_why() {
     let here = Namespace::new().await;
     let mut webhook = Registered::real(&here).await;
     webhook.stop();
+    // A connection that the API server kept fails in another way, once.
+    eventually("the API server has given up its connections", async || {
+        here.create_dry(&pod("driver", "down")).await.message().contains("connection refused")
+    })
+    .await;
     refuses_all_but_executors(&here, "down", "connection refused").await;
 }
 

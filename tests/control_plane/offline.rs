@@ -49,6 +49,9 @@ pub fn comparable(mut object: Value) -> Value {
     for field in ["uid", "creationTimestamp", "resourceVersion", "managedFields", "namespace"] {
         object["metadata"].as_object_mut().unwrap().remove(field);
     }
+    if let Some(prefix) = object["metadata"]["generateName"].as_str() {
+        object["metadata"]["name"] = prefix.into();
+    }
     // The account's token, under a random name, and before or behind what else was added.
     let is_token = |item: &Value| item["name"].as_str().is_some_and(|name| name.starts_with("kube-api-access-"));
     let without_token = |list: &mut Value| {
@@ -65,10 +68,4 @@ pub fn comparable(mut object: Value) -> Value {
         }
     }
     object
-}
-
-/// Texts in an order of their own, for comparing what comes in any.
-pub fn sorted(mut texts: Vec<String>) -> Vec<String> {
-    texts.sort();
-    texts
 }
