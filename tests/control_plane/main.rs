@@ -9,6 +9,7 @@ mod cluster;
 mod failures;
 mod limit_ranges;
 mod offline;
+mod reinvocation;
 mod resources;
 #[path = "../support/mod.rs"]
 mod support;
