@@ -6,6 +6,7 @@
 mod agreement;
 mod captured_pods;
 mod cluster;
+mod controllers;
 mod failures;
 mod limit_ranges;
 mod offline;

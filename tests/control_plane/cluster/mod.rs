@@ -40,13 +40,16 @@ use programs::Programs;
 
 /// How long the control plane may take to be there, on a busy machine.
 const START: Duration = Duration::from_secs(90);
-/// What the tests need. The scheduler and the controllers are built too, for tests that start them.
+/// What every test needs.
 const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "spark-operator-crds"];
+/// What [`Cluster::start_controllers`] starts.
+const CONTROLLERS: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
 
 /// A running control plane.
 pub struct Cluster {
     processes: Processes,
     kubeconfig: Kubeconfig,
+    controllers: OnceCell<()>,
 }
 
 /// The control plane of this process; started by the first test that asks. If it cannot be started, every test says why.
@@ -58,7 +61,7 @@ pub async fn cluster() -> &'static Cluster {
 
 impl Cluster {
     async fn start() -> Result<Self, String> {
-        let programs = tokio::task::spawn_blocking(|| Programs::ensure(&PROGRAMS)).await.unwrap()?;
+        let programs = programs(&PROGRAMS).await?;
         // A port that was free a moment ago may be taken by the time that it is wanted.
         let mut why = String::new();
         for _ in 0..3 {
@@ -80,11 +83,27 @@ impl Cluster {
 
         processes.start(programs.path("etcd"), &etcd_arguments(folder)).map_err(said)?;
         processes.start(programs.path("kube-apiserver"), &apiserver_arguments(folder, port)).map_err(said)?;
-        let cluster = Self { processes, kubeconfig };
+        let cluster = Self { processes, kubeconfig, controllers: OnceCell::new() };
         cluster.until_ready(started + START).await?;
         cluster.prepare(programs.path("spark-operator-crds"), started + START).await?;
         cluster.announce(started);
         Ok(cluster)
+    }
+
+    /// Starts the scheduler and the controllers, for whoever needs them; the others do not mind.
+    pub async fn start_controllers(&self) {
+        let start = async || {
+            let programs = programs(&CONTROLLERS).await.unwrap();
+            let both = ["--kubeconfig=admin.conf", "--leader-elect=false", "--secure-port=0"].map(str::to_owned);
+            let signed =
+                ["--service-account-private-key-file=accounts.key", "--root-ca-file=ca.crt"].map(str::to_owned);
+            // The nodes of a test have nobody who says every few seconds that they are well.
+            let controllers = ["--controllers=*,-node-lifecycle-controller".to_owned()];
+            self.processes.start(programs.path(CONTROLLERS[0]), &both).unwrap();
+            let arguments = [&both[..], &signed, &controllers].concat();
+            self.processes.start(programs.path(CONTROLLERS[1]), &arguments).unwrap();
+        };
+        self.controllers.get_or_init(start).await;
     }
 
     /// Says where it is, for whoever keeps it to look at.
@@ -151,6 +170,10 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+async fn programs(names: &'static [&str]) -> Result<Programs, String> {
+    tokio::task::spawn_blocking(move || Programs::ensure(names)).await.unwrap()
 }
 
 /// Writes keys, certificates and configuration, and returns the administrator's way in.
