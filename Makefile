@@ -11,7 +11,7 @@ DENY_CHECKS ?= bans licenses sources
 
 .PHONY: help
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Starts the server, sends it a real Spark driver and a SparkConnect over TLS, shows what changes, and stops it
@@ -19,12 +19,20 @@ demo: ## Starts the server, sends it a real Spark driver and a SparkConnect over
 	@cargo run --quiet --example demo
 
 .PHONY: test
-test: ## Runs every test, and says how many ran and which were skipped
+test: control-plane ## Runs every test, and says how many ran and which were skipped
 	@scripts/test
 
 .PHONY: test-unit
 test-unit: ## Runs the tests that need no socket and no process: those beside the code
 	cargo test --lib --bins
+
+.PHONY: test-control-plane
+test-control-plane: control-plane ## Runs the tests on a real API server; KUBERNETES_VERSION=1.34.4 takes another version
+	cargo test --test control_plane
+
+.PHONY: control-plane
+control-plane: ## Builds etcd, Kubernetes, the Spark operator and Helm for the tests, where they are not yet built
+	@scripts/control-plane >/dev/null
 
 .PHONY: lint
 lint: ## Checks the format, and lets clippy read everything
@@ -44,7 +52,7 @@ bench: ## Measures what a review costs
 
 .PHONY: golden
 golden: ## Writes the golden files anew; look at what git says has changed
-	UPDATE_GOLDEN=1 cargo test --test '*'
+	UPDATE_GOLDEN=1 cargo test --test review_command
 	@git status --short -- tests
 
 .PHONY: deny

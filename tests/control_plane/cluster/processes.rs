@@ -1,0 +1,106 @@
+//! The processes of a control plane, which end with the process of the tests, however that ends.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+};
+
+/// Reads its standard input, which the tests hold open and never write to: it ends when their process does, by a panic, an
+/// interrupt or a kill. Then everything in its process group is ended, and the folder removed.
+const KEEPER: &str = "
+    trap '' HUP INT TERM
+    read -r _
+    kill -s TERM 0
+    sleep 0.5
+    [ -n \"$2\" ] || rm -rf \"$1\"
+    kill -s KILL 0
+";
+
+/// What keeps the folder of the control plane: logs and, in a file for each, what programs say.
+const KEEP: &str = "KEEP_CONTROL_PLANE";
+
+/// A folder, and processes that live as long as this process at most.
+pub struct Processes {
+    folder: PathBuf,
+    keeper: Child,
+    running: Mutex<Vec<(String, Child)>>,
+}
+
+impl Processes {
+    /// An empty folder, and somebody to clean up after us.
+    pub fn new() -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("spark-admission-").tempdir()?.keep();
+        let keep = std::env::var_os(KEEP).unwrap_or_default();
+        let keeper = Command::new("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(&folder)
+            .arg(keep)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        Ok(Self { folder, keeper, running: Mutex::default() })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the folder stays when the tests end.
+    pub fn is_kept() -> bool {
+        std::env::var_os(KEEP).is_some_and(|value| !value.is_empty())
+    }
+
+    /// Lets a command join, whoever starts it: it ends with the tests.
+    pub fn adopt<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.process_group(self.keeper.id().cast_signed())
+    }
+
+    /// Starts a program; what it says goes to a file named after it.
+    pub fn start(&self, program: &Path, arguments: &[String]) -> io::Result<()> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let log = File::create(self.log_file(&name))?;
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(&self.folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = self.adopt(&mut command).spawn()?;
+        self.running.lock().unwrap().push((name, child));
+        Ok(())
+    }
+
+    fn log_file(&self, name: &str) -> PathBuf {
+        self.folder.join(name).with_added_extension("log")
+    }
+
+    /// The programs that have ended, each with the end of what it said.
+    pub fn ended(&self) -> Vec<String> {
+        let mut running = self.running.lock().unwrap();
+        let ended = running.iter_mut().filter_map(|(name, child)| {
+            let status = child.try_wait().ok()??;
+            Some(format!("{name} ended, {status}:\n{}", self.log_end(name, 20)))
+        });
+        ended.collect()
+    }
+
+    /// The last lines of what a program said.
+    pub fn log_end(&self, name: &str, lines: usize) -> String {
+        let text = std::fs::read_to_string(self.log_file(name)).unwrap_or_default();
+        let all: Vec<_> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        for (_, child) in self.running.get_mut().unwrap() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = self.keeper.wait();
+    }
+}

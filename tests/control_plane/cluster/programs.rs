@@ -1,0 +1,32 @@
+//! Where the programs of the control plane are; `scripts/control-plane` knows, and builds what is missing.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Programs by their names.
+pub struct Programs(BTreeMap<String, PathBuf>);
+
+impl Programs {
+    /// Finds these, and has those built that are not there; what the script says goes to the terminal as it says it.
+    pub fn ensure(names: &[&str]) -> Result<Self, String> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/control-plane");
+        let ran = Command::new(&script).args(names).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        let ran = ran.map_err(|error| format!("cannot run {}: {error}", script.display()))?;
+        if !ran.status.success() {
+            return Err(
+                "there is no control plane to test with; scripts/control-plane says above what to do".to_owned()
+            );
+        }
+        let lines = String::from_utf8_lossy(&ran.stdout);
+        let pairs = lines.lines().filter_map(|line| line.split_once('='));
+        Ok(Self(pairs.map(|(name, path)| (name.to_owned(), path.into())).collect()))
+    }
+
+    /// The path of one of them.
+    pub fn path(&self, name: &str) -> &Path {
+        self.0.get(name).unwrap_or_else(|| panic!("scripts/control-plane was not asked for {name}"))
+    }
+}

@@ -1,0 +1,90 @@
+//! The webhook, registered with the API server as `manifests/webhook.yaml` says, but for one namespace only.
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::Namespace;
+use crate::support::{
+    eventually,
+    process::{Serving, spark_admission},
+};
+
+/// A server that the API server asks about one namespace.
+pub struct Registered {
+    serving: Option<Serving>,
+}
+
+impl Registered {
+    /// Starts the real binary and has it asked about a namespace; returns once it is.
+    pub async fn real(namespace: &Namespace) -> Self {
+        let processes = &namespace.cluster().processes;
+        let state = processes.folder().join(format!("webhook-{}", namespace.name));
+        fs::create_dir(&state).unwrap();
+        let state_flag = state.display().to_string();
+        let mut command = spark_admission(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--state-dir",
+            &state_flag,
+        ]);
+        let serving = Serving::start(processes.adopt(&mut command));
+        let ca = fs::read_to_string(state.join("ca.crt")).unwrap();
+        register(namespace, serving.reviews, &ca, |_| {}).await;
+        Self { serving: Some(serving) }
+    }
+
+    /// Ends the server; it stays registered.
+    pub fn stop(&mut self) {
+        self.serving = None;
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        if let (Some(serving), true) = (&self.serving, std::thread::panicking()) {
+            let log = serving.log();
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!("the end of the webhook's log:\n{}", lines[lines.len().saturating_sub(10)..].join("\n"));
+        }
+    }
+}
+
+/// The registration as the project installs it.
+pub fn manifest() -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/webhook.yaml");
+    serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// Has a server asked about a namespace, and waits until it is. The server must change drivers.
+pub async fn register(namespace: &Namespace, address: SocketAddr, ca_pem: &str, edit: impl Fn(&mut Value)) {
+    let mut configuration = manifest();
+    configuration["metadata"]["name"] = format!("spark-admission-{}", namespace.name).into();
+    for webhook in configuration["webhooks"].as_array_mut().unwrap() {
+        let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap().to_owned();
+        let url = format!("https://localhost:{}{path}", address.port());
+        webhook["clientConfig"] = json!({"url": url, "caBundle": STANDARD.encode(ca_pem)});
+        let here = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": [namespace.name]});
+        webhook["namespaceSelector"]["matchExpressions"].as_array_mut().unwrap().push(here);
+        edit(webhook);
+    }
+    let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+    namespace.send("POST", path, &configuration).await.object();
+    eventually("the API server asks the webhook", async || {
+        let answer = namespace.create_dry(&probe()).await;
+        answer.is_success() && !answer.body["metadata"]["annotations"]["spark-admission.io/mutated"].is_null()
+    })
+    .await;
+}
+
+/// A pod that every webhook here changes.
+fn probe() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "labels": {"spark-role": "driver"}},
+        "spec": {"containers": [{"name": "spark-kubernetes-driver", "image": "apache/spark:3.5.9"}]}
+    })
+}

@@ -1,0 +1,17 @@
+//! What is claimed about Kubernetes, shown on a real API server: docs/testing.md says how it works and how to look into a failure.
+
+#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
+#![allow(unreachable_pub, reason = "nothing of a test binary can be reached from outside")]
+
+mod agreement;
+mod captured_pods;
+mod cluster;
+mod controllers;
+mod failures;
+mod limit_ranges;
+mod offline;
+mod reinvocation;
+mod resources;
+#[path = "../support/mod.rs"]
+mod support;
+mod updates;

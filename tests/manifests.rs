@@ -1,0 +1,66 @@
+//! The manifests keep what the documentation promises; what they do is shown in `tests/control_plane`.
+
+#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+use spark_admission::policy::{Policy, Role};
+
+fn webhooks() -> Vec<Value> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/webhook.yaml");
+    let configuration: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    configuration["webhooks"].as_array().unwrap().clone()
+}
+
+fn conditions(webhook: &Value) -> String {
+    let conditions = webhook["matchConditions"].as_array().unwrap();
+    conditions.iter().map(|condition| condition["expression"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn only_executors_may_come_in_unprepared() {
+    let policies: Vec<_> =
+        webhooks().iter().map(|webhook| json!([webhook["name"], webhook["failurePolicy"]])).collect();
+    assert_eq!(
+        policies,
+        [
+            json!(["resources.spark-admission.io", "Fail"]),
+            json!(["pods.spark-admission.io", "Fail"]),
+            json!(["executors.spark-admission.io", "Ignore"]),
+        ]
+    );
+}
+
+#[test]
+fn every_webhook_is_called_the_same_way() {
+    for webhook in webhooks() {
+        let name = &webhook["name"];
+        for (field, expected) in [
+            ("sideEffects", json!("None")),
+            ("reinvocationPolicy", json!("IfNeeded")),
+            ("matchPolicy", json!("Equivalent")),
+            ("timeoutSeconds", json!(5)),
+            ("admissionReviewVersions", json!(["v1"])),
+        ] {
+            assert_eq!(webhook[field], expected, "{name}, {field}");
+        }
+        assert_eq!(webhook["clientConfig"]["service"]["path"], "/mutate", "{name}");
+        let excluded = &webhook["namespaceSelector"]["matchExpressions"];
+        assert_eq!(excluded[0]["values"], json!(["kube-system", "spark-admission"]), "{name}");
+        assert_eq!(excluded[1]["key"], "spark-admission.io/enabled", "{name}");
+    }
+}
+
+#[test]
+fn every_role_and_the_notebooks_of_the_default_policy_are_sent() {
+    let sent: String = webhooks()[1..].iter().map(conditions).collect();
+    for role in Role::ALL {
+        let label = Policy::default().notebooks.label;
+        let wanted = match role {
+            Role::Notebook => format!("'{}'].orValue('') == '{}'", label.key(), label.value()),
+            _ => format!("'{}'", role.name()),
+        };
+        assert!(sent.contains(&wanted), "{wanted} in {sent}");
+    }
+}
