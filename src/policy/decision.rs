@@ -48,13 +48,7 @@ pub fn decide(request: &Request<'_>, policy: &Policy, snapshot: &Snapshot) -> De
     };
     match untouched(request, policy, snapshot, &subject) {
         Some(Untouched::OptedOut) => opted_out(policy, &subject),
-        Some(Untouched::NotebookContainer) => Decision {
-            warnings: vec![format!(
-                "none of the containers is called {}; this notebook is left as it is",
-                policy.notebooks.container
-            )],
-            ..Decision::untouched(Untouched::NotebookContainer, Some(Role::Notebook))
-        },
+        Some(Untouched::NotebookContainer) => unknown_notebook(policy, &subject),
         Some(why) => Decision::untouched(why, Some(subject.role())),
         None => mutated(request, policy, snapshot, &subject),
     }
@@ -157,6 +151,16 @@ fn untouched_by_kind(request: &Request<'_>, subject: &Subject<'_>) -> Option<Unt
 fn spec_is_unchanged(request: &Request<'_>) -> bool {
     request.operation == Operation::Update
         && request.object.get("spec").is_same_but_for(request.old_object.get("spec"), &["suspend"])
+}
+
+/// A notebook in which Spark's container cannot be told. What a first round changed is no longer "left as it is".
+fn unknown_notebook(policy: &Policy, subject: &Subject<'_>) -> Decision {
+    let mut plan = Plan::default();
+    if policy.mode == Mode::Enforce && subject.metadata().annotation(MUTATED).is_none() {
+        plan.warn(format!("no container is called {}; this notebook is left as it is", policy.notebooks.container));
+    }
+    let (_, warnings) = plan.finish();
+    Decision { warnings, ..Decision::untouched(Untouched::NotebookContainer, Some(Role::Notebook)) }
 }
 
 /// A workload that opted out: its resource still hands its wishes down to the pods, and nothing else happens.
@@ -301,6 +305,7 @@ mod tests {
         let deletion = "/metadata/deletionTimestamp";
         for (case, sample, expected) in [
             ("an update that leaves the spec of a running application", running().with("/metadata/labels/team", "etl").updating(running()), "spec-unchanged"),
+            ("a typed client's update, which writes what is empty", running().with("/metadata/labels/team", "etl").with("/spec/restartPolicy", json!({})).with("/spec/deps/jars", json!([])).updating(running()), "spec-unchanged"),
             ("an update of suspend", running().with("/spec/suspend", true).updating(running()), "spec-unchanged"),
             ("an update of the status", running().with("/status/state", "RUNNING").updating(running()), "spec-unchanged"),
             ("an update of the spec", running().with("/spec/image", "apache/spark:3.5.6").updating(running()), "ivy-dir"),

@@ -6,6 +6,7 @@
 //! Views ([`super::subject`]) answer questions on it in the field's words. A member that is absent, null or of another type reads
 //! as null, so that no manifest, however odd, makes a question panic.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -165,31 +166,44 @@ impl<'a> Json<'a> {
         if let Node::Integer(value) = self.node() { Some(*value) } else { None }
     }
 
-    /// Whether two values are equal as JSON: the order of members does not count.
+    /// Whether there is nothing in it: null, an empty list, an object of nothing.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        match self.node() {
+            Node::Null => true,
+            Node::List { .. } => self.items().next().is_none(),
+            Node::Object { .. } => self.members().all(|(_, value)| value.is_empty()),
+            _ => false,
+        }
+    }
+
+    /// Whether two values mean the same to a Go program: the order of members does not count, and what is empty is as good as
+    /// absent (`equality.Semantic.DeepEqual` of apimachinery; a typed client writes `resources: {}` where nothing stood).
     #[must_use]
     pub fn is_same(self, other: Self) -> bool {
         self.is_same_but_for(other, &[])
     }
 
-    /// Whether two objects are equal when the members named in `ignored` are left out at the top level.
+    /// Whether two objects mean the same when the members named in `ignored` are left out at the top level.
     #[must_use]
     pub fn is_same_but_for(self, other: Self, ignored: &[&str]) -> bool {
         match (self.node(), other.node()) {
             (Node::Object { .. }, Node::Object { .. }) => {
                 let counted = |value: Self| value.members().filter(|(key, _)| !ignored.contains(key));
-                let in_other = |key| other.members().find(|(name, _)| *name == key);
-                counted(self).count() == counted(other).count()
-                    && counted(self).all(|(key, value)| in_other(key).is_some_and(|(_, there)| value.is_same(there)))
+                let there: HashMap<_, _> = counted(other).collect();
+                let here: HashSet<_> = counted(self).map(|(key, _)| key).collect();
+                counted(self).all(|(key, value)| value.is_same(there.get(key).copied().unwrap_or(Self::NULL)))
+                    && there.iter().all(|(key, value)| here.contains(key) || value.is_empty())
             }
             (Node::List { .. }, Node::List { .. }) => {
                 self.items().count() == other.items().count()
                     && self.items().zip(other.items()).all(|(mine, theirs)| mine.is_same(theirs))
             }
-            (Node::Null, Node::Null) => true,
             (Node::Bool(mine), Node::Bool(theirs)) => mine == theirs,
             (Node::Integer(mine), Node::Integer(theirs)) => mine == theirs,
             (Node::Number(mine), Node::Number(theirs)) => mine.to_bits() == theirs.to_bits(),
-            _ => self.as_str().is_some() && self.as_str() == other.as_str(),
+            (Node::Text(_) | Node::Unescaped(_), _) => self.as_str() == other.as_str(),
+            _ => self.is_empty() && other.is_empty(),
         }
     }
 }
@@ -322,7 +336,10 @@ mod tests {
             ("an ignored member may differ", r#"{"a":1,"suspend":true}"#, r#"{"a":1,"suspend":false}"#, true),
             ("an ignored member may be absent", r#"{"a":1}"#, r#"{"a":1,"suspend":false}"#, true),
             ("it is ignored at the top only", r#"{"a":{"suspend":true}}"#, r#"{"a":{"suspend":false}}"#, false),
-            ("null is not absent", r#"{"a":null}"#, r#"{"b":null}"#, false),
+            ("null is as good as absent", r#"{"a":null}"#, r#"{"b":null}"#, true),
+            ("so is an empty object, or one of nothing", r#"{"a":{"b":{},"c":[]}}"#, r#"{"d":[]}"#, true),
+            ("false is something", r#"{"a":false}"#, "{}", false),
+            ("so is an empty text", r#"{"a":""}"#, "{}", false),
             ("an added member", r#"{"a":1}"#, r#"{"a":1,"b":2}"#, false),
             ("a text with an escape", r#"{"a":"\u0062"}"#, r#"{"a":"b"}"#, true),
             ("numbers", "[1,2.5,-3]", "[1,2.5,-3]", true),

@@ -39,12 +39,27 @@ fn is_plain(value: &str) -> bool {
 /// Gives the annotation to the pods of one section. What stands there wins, and so does what was handed down before: a wish on the
 /// resource counts more than what a mutation makes of its packages.
 pub fn hand_to(resource: &Resource<'_>, section: &'static str, key: &str, value: &str, plan: &mut Plan) {
+    if stands_in_conf(resource, section, key) {
+        return;
+    }
     let Some(Place { map, path, prefix }) = place(resource, section) else { return };
     let key = prefix + key;
     let field = path.then([key.clone()]);
     if map.get(&key).is_null() && !plan.wants(&field) {
         plan.set(field, value);
     }
+}
+
+/// Whether a SparkConnect's configuration gives the annotation already: a first round may have put it there, before it made the
+/// executor template in which a second round would look.
+fn stands_in_conf(resource: &Resource<'_>, section: &'static str, key: &str) -> bool {
+    let stands = || !resource.spec().get("sparkConf").get(&(conf_prefix(section) + key)).is_null();
+    resource.kind() == ResourceKind::SparkConnect && stands()
+}
+
+/// Spark's own configuration keys for the annotations of a section's pods.
+fn conf_prefix(section: &'static str) -> String {
+    format!("spark.kubernetes.{}.annotation.", if section == "server" { "driver" } else { section })
 }
 
 /// Where annotations of a section's pods can be written.
@@ -65,11 +80,9 @@ fn place<'a>(resource: &Resource<'a>, section: &'static str) -> Option<Place<'a>
             path: at.then([section, "template", "metadata", "annotations"]),
             prefix: String::new(),
         },
-        ResourceKind::SparkConnect => Place {
-            map: spec.get("sparkConf"),
-            path: at.then(["sparkConf"]),
-            prefix: format!("spark.kubernetes.{}.annotation.", if section == "server" { "driver" } else { section }),
-        },
+        ResourceKind::SparkConnect => {
+            Place { map: spec.get("sparkConf"), path: at.then(["sparkConf"]), prefix: conf_prefix(section) }
+        }
         _ => Place {
             map: spec.get(section).get("annotations"),
             path: at.then([section, "annotations"]),

@@ -30,6 +30,8 @@ pub enum Change {
     Set(Value),
     /// The value is added behind the array that stands there.
     Append(Value),
+    /// What stands there goes; something surely does.
+    Remove,
 }
 
 /// What a mutation tells those that run after it.
@@ -43,6 +45,9 @@ pub enum Note {
 
 /// The longest warning that `kubectl` shows whole (Kubernetes asks for at most 120 characters).
 pub const LONGEST_WARNING: usize = 120;
+
+/// The most warnings for one object: nobody reads more, and the API server shortens what exceeds 4096 characters in all.
+const MOST_WARNINGS: usize = 20;
 
 /// Collects what the mutations want of one object.
 #[derive(Debug, Default)]
@@ -77,6 +82,11 @@ impl Plan {
         self.want(path, Change::Append(value.into()));
     }
 
+    /// Wants nothing to stand at `path`, where something surely does.
+    pub fn remove(&mut self, path: FieldPath) {
+        self.want(path, Change::Remove);
+    }
+
     /// Whether something is wanted to stand at `path` already.
     #[must_use]
     pub fn wants(&self, path: &FieldPath) -> bool {
@@ -96,9 +106,13 @@ impl Plan {
             Some(mutation) => format!("{}: {}", mutation.name(), text.as_ref()),
             None => text.as_ref().to_owned(),
         };
+        // The API server drops a warning with control characters, and a terminal would obey them.
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let text = shortened(&text, LONGEST_WARNING);
-        if !self.warnings.contains(&text) {
-            self.warnings.push(text);
+        match self.warnings.len() {
+            0..MOST_WARNINGS if !self.warnings.contains(&text) => self.warnings.push(text),
+            MOST_WARNINGS => self.warnings.push("there is more to warn about; correct this first".to_owned()),
+            _ => {}
         }
     }
 

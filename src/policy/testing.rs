@@ -177,6 +177,7 @@ fn lines(decision: &Decision, mutation: Option<Mutation>) -> Vec<String> {
         .map(|edit| match &edit.change {
             Change::Set(value) => format!("{} = {}", edit.path, plain(value)),
             Change::Append(value) => format!("{} + {}", edit.path, plain(value)),
+            Change::Remove => format!("{} removed", edit.path),
         })
         .collect()
 }

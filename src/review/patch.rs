@@ -16,12 +16,13 @@ use crate::policy::plan::{Change, Edit};
 /// One operation of RFC 6902.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Operation<'e> {
-    /// `add` or `replace`.
+    /// `add`, `replace` or `remove`.
     pub op: &'static str,
     /// A JSON pointer.
     pub path: String,
-    /// What stands there afterwards.
-    pub value: Cow<'e, Value>,
+    /// What stands there afterwards; none with `remove`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Cow<'e, Value>>,
 }
 
 /// The object has another shape than its kind, so an edit has no place in it.
@@ -58,13 +59,21 @@ struct Builder<'a, 'e> {
 impl<'e> Builder<'_, 'e> {
     fn carry_out(&mut self, edit: &'e Edit) -> Result<(), WrongShape> {
         let steps = edit.path.steps();
-        for depth in 1..steps.len() {
-            self.make_sure_of(&steps[..depth], Shape::that_holds(&steps[depth]))?;
+        if edit.change != Change::Remove {
+            for depth in 1..steps.len() {
+                self.make_sure_of(&steps[..depth], Shape::that_holds(&steps[depth]))?;
+            }
         }
         match &edit.change {
             Change::Set(value) => {
                 let is_there = !self.standing(steps).is_null();
                 self.push(if is_there { "replace" } else { "add" }, pointer(steps), Cow::Borrowed(value));
+            }
+            Change::Remove => {
+                // Two removals of one value, or one of what is not there, would be a patch that does not apply.
+                if !self.standing(steps).is_null() {
+                    self.operations.push(Operation { op: "remove", path: pointer(steps), value: None });
+                }
             }
             Change::Append(value) => {
                 self.make_sure_of(steps, Shape::Array)?;
@@ -106,7 +115,7 @@ impl<'e> Builder<'_, 'e> {
     }
 
     fn push(&mut self, op: &'static str, path: String, value: Cow<'e, Value>) {
-        self.operations.push(Operation { op, path, value });
+        self.operations.push(Operation { op, path, value: Some(value) });
     }
 }
 
@@ -181,7 +190,10 @@ mod tests {
     fn lines(object: &str, edits: &[Edit]) -> Result<Vec<String>, String> {
         let object = Document::parse(object).unwrap();
         let operations = operations(object.root(), edits).map_err(|wrong| wrong.to_string())?;
-        Ok(operations.iter().map(|it| format!("{} {} {}", it.op, it.path, it.value)).collect())
+        Ok(operations
+            .iter()
+            .map(|it| format!("{} {} {}", it.op, it.path, it.value.as_deref().unwrap_or_default()))
+            .collect())
     }
 
     #[test]
@@ -218,6 +230,13 @@ mod tests {
                 vec![in_container.clone()],
                 vec![r#"add /c/1/env/- "x""#],
             ),
+            (
+                "what is there is removed",
+                r#"{"a":{"b":2}}"#,
+                vec![edit(path(["a", "b"]), Change::Remove)],
+                vec!["remove /a/b null"],
+            ),
+            ("what is not there is not", r#"{"a":{}}"#, vec![edit(path(["a", "b"]), Change::Remove)], vec![]),
             (
                 "tildes and slashes are escaped in that order",
                 r#"{"a":{}}"#,

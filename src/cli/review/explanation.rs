@@ -98,6 +98,7 @@ fn describe(object: &Reviewed, edit: &Edit) -> String {
     let path = &edit.path;
     match &edit.change {
         Change::Append(value) => format!("{path}: + {}", plain(value)),
+        Change::Remove => format!("{path}: {} -> absent", object.old(path).map_or_else(String::new, plain)),
         Change::Set(value) => match object.old(path) {
             Some(old) => format!("{path}: {} -> {}", plain(old), plain(value)),
             None => format!("{path}: absent -> {}", plain(value)),

@@ -62,5 +62,6 @@ fn of_edit(object: &Reviewed, edit: &Edit) -> Value {
     match &edit.change {
         Change::Set(value) => json!({"path": path, "old": object.old(&edit.path), "new": value}),
         Change::Append(value) => json!({"path": path, "appended": value}),
+        Change::Remove => json!({"path": path, "removed": object.old(&edit.path)}),
     }
 }

@@ -10,6 +10,7 @@ use crate::policy::plan::Note;
 use crate::policy::subject::ResourceKind;
 use crate::policy::values::coordinates::{coordinates, entries, names_connect_jar, names_connect_package};
 use crate::policy::values::image::ImageReference;
+use crate::policy::values::path::is_inside;
 use crate::policy::values::spark_version::SparkVersion;
 
 /// Where applications name the driver plugins.
@@ -23,12 +24,18 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
     if !runs_connect(resource) {
         return Outcome::Skipped(Skip::NotConnect);
     }
-    if names_connect(resource) {
-        return Outcome::Skipped(Skip::PackagePresent);
-    }
     let settings = &case.policy.mutations.connect_package;
     let image = ImageReference::parse(resource.image().unwrap_or_default());
     let versions = Versions::of(resource, &image);
+    if names_connect(resource) {
+        if versions.effective().is_some_and(SparkVersion::bundles_connect) {
+            plan.warn(format!(
+                "Spark {} brings Spark Connect along; remove the package of another version",
+                versions.core()
+            ));
+        }
+        return Outcome::Skipped(Skip::PackagePresent);
+    }
     if versions.disagree() {
         plan.warn(format!(
             "image tag and sparkVersion {} disagree; no package added",
@@ -36,12 +43,18 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
         ));
         return Outcome::Skipped(Skip::VersionsDisagree);
     }
-    let version = versions.effective();
+    let Some(version) = versions.effective() else {
+        plan.warn(format!(
+            "sparkVersion {} is no version of Spark; no package added",
+            resource.spark_version().unwrap_or_default()
+        ));
+        return Outcome::Skipped(Skip::VersionsDisagree);
+    };
     if !version.has_connect_as_package() {
         return Outcome::Skipped(Skip::SparkVersion);
     }
     let coordinate = coordinate(resource, &image, version, settings);
-    if !settings.images.matches(image.repository) {
+    if !settings.images.matches(image.repository) || may_configure_packages(resource) {
         plan.warn(format!("if the image lacks the jar, add {}: {coordinate}", place(resource)));
         return Outcome::Skipped(Skip::ImageUnknown);
     }
@@ -63,6 +76,16 @@ fn runs_connect(resource: &Resource<'_>) -> bool {
     resource.kind() == ResourceKind::SparkConnect || has_plugin()
 }
 
+/// Whether a mounted configuration may name packages, which ours would hide, or a mounted folder of jars may hold the jar.
+fn may_configure_packages(resource: &Resource<'_>) -> bool {
+    let covers = |mount: &str| {
+        let is_configuration =
+            mount.trim_end_matches('/').ends_with("/conf") || mount.ends_with("/spark-defaults.conf");
+        is_configuration || mount.trim_end_matches('/').ends_with("/jars") || is_inside("/opt/spark/conf", mount)
+    };
+    resource.driver_env("SPARK_CONF_DIR").is_some() || resource.driver_mounts().any(covers)
+}
+
 /// Whether the package or its jar is named anywhere that Spark will look.
 fn names_connect(resource: &Resource<'_>) -> bool {
     let class_path = resource.spark_conf("spark.driver.extraClassPath").unwrap_or_default().replace(':', ",");
@@ -70,19 +93,24 @@ fn names_connect(resource: &Resource<'_>) -> bool {
         || resource.deps("jars").any(names_connect_jar)
         || resource.spark_conf("spark.jars").is_some_and(names_connect_jar)
         || names_connect_jar(&class_path)
+        || resource.driver_mounts().any(names_connect_jar)
 }
 
 /// The Spark versions that the resource and its image name.
 struct Versions {
     declared: Option<SparkVersion>,
     tag: Option<SparkVersion>,
+    /// Something is declared that is no version.
+    is_unreadable: bool,
 }
 
 impl Versions {
     fn of(resource: &Resource<'_>, image: &ImageReference<'_>) -> Self {
         // A tag such as 1.4.2 is the version of somebody's image, not of the Spark in it.
         let tag = image.spark_version().filter(|version| version.major >= 3);
-        Self { declared: resource.spark_version().and_then(SparkVersion::parse), tag }
+        let text = resource.spark_version().filter(|text| !text.trim().is_empty());
+        let declared = text.and_then(SparkVersion::parse);
+        Self { declared, tag, is_unreadable: text.is_some() && declared.is_none() && tag.is_none() }
     }
 
     /// The image decides what runs; the resource's version is but a label to the operator. Where they differ, nobody can tell
@@ -92,17 +120,20 @@ impl Versions {
         matches!((self.declared, self.tag), (Some(declared), Some(tag)) if minor(declared) != minor(tag))
     }
 
-    /// The version to take the package of.
-    fn effective(&self) -> SparkVersion {
+    /// The version to take the package of; none where one is declared that cannot be read, which may be any.
+    fn effective(&self) -> Option<SparkVersion> {
+        if self.is_unreadable {
+            return None;
+        }
         let complete = |version: &SparkVersion| version.patch.is_some();
         let named = self.declared.filter(complete).or(self.tag.filter(complete)).or(self.declared).or(self.tag);
         let fallback = SparkVersion { major: 3, minor: 5, patch: Some(0) };
-        named.map_or(fallback, |version| SparkVersion { patch: version.patch.or(Some(0)), ..version })
+        Some(named.map_or(fallback, |version| SparkVersion { patch: version.patch.or(Some(0)), ..version }))
     }
 
     /// The version of Spark in the image.
     fn core(&self) -> SparkVersion {
-        self.tag.filter(|tag| tag.patch.is_some()).unwrap_or_else(|| self.effective())
+        self.tag.filter(|tag| tag.patch.is_some()).or(self.effective()).unwrap_or_default()
     }
 }
 
@@ -113,8 +144,10 @@ fn coordinate(
     settings: &ConnectPackage,
 ) -> String {
     let packages = resource.packages();
-    let of_others = || packages.iter().flat_map(|list| coordinates(list)).find_map(|package| package.scala_suffix());
-    let scala = image.scala_version().or_else(of_others).unwrap_or("2.12");
+    let of_others = || packages.iter().flat_map(|list| coordinates(list)).filter_map(|package| package.scala_suffix());
+    // Spark 3.4 and 3.5 are built for these two; a `_3` or `_2.11` is another library's own affair.
+    let scala = image.scala_version().into_iter().chain(of_others()).find(|scala| ["2.12", "2.13"].contains(scala));
+    let scala = scala.unwrap_or("2.12");
     let version = version.to_string();
     let version = settings.versions.get(&version).unwrap_or(&version);
     format!("org.apache.spark:spark-connect_{scala}:{version}")
@@ -168,6 +201,11 @@ mod tests {
             ("Spark 3.3 has none", image("apache/spark:3.3.4", "3.3.4"), "skipped: spark-version".to_owned()),
             ("a Spark 4 image under a forgotten sparkVersion", image("apache/spark:4.0.1", "3.5.0"), "skipped: versions-disagree".to_owned()),
             ("a 3.5 image under sparkVersion 4", image("apache/spark:3.5.7", "4.0.0"), "skipped: versions-disagree".to_owned()),
+            ("a version that cannot be read, on an image that says none", image("apache/spark:latest", "4.0.x"), "skipped: versions-disagree".to_owned()),
+            ("a configuration of the user's own, which may name packages", spark_connect().with("/spec/server/template/spec/containers", json!([{"volumeMounts": [{"name": "c", "mountPath": "/opt/spark/conf"}]}])), "skipped: image-unknown".to_owned()),
+            ("a folder of jars of the user's own", spark_connect().with("/spec/server/template/spec/containers", json!([{"volumeMounts": [{"name": "c", "mountPath": "/opt/spark/jars"}]}])), "skipped: image-unknown".to_owned()),
+            ("its jar is mounted", spark_connect().with("/spec/server/template/spec/containers", json!([{"volumeMounts": [{"name": "c", "mountPath": "/opt/spark/jars/spark-connect_2.12-3.5.7.jar"}]}])), PRESENT.to_owned()),
+            ("our package from before, on Spark 4", image("apache/spark:4.0.1", "4.0.1").with(PACKAGES, "org.apache.spark:spark-connect_2.12:3.5.7"), PRESENT.to_owned()),
             ("an image that may hold the jar", image("registry.corp/etl:1.2.3", "3.5.7"), "skipped: image-unknown".to_owned()),
             ("every image, by policy", image("registry.corp/etl:1.2.3", "3.5.7").under("connect-package: {images: [\"*\"]}"), only("2.12", "3.5.7")),
             ("the package is named", spark_connect().with(PACKAGES, "org.apache.spark:spark-connect_2.12:3.5.6"), PRESENT.to_owned()),
@@ -198,6 +236,7 @@ mod tests {
             ("a tag that is the image's own version", image("registry.corp/team/spark:1.4.2", "3.5.7"), only("2.12", "3.5.7")),
             ("Scala from the tag", image("apache/spark:3.5.7-scala2.13-java17-ubuntu", "3.5.7"), only("2.13", "3.5.7")),
             ("Scala from another coordinate", spark_connect().with(PACKAGES, "org.apache.spark:spark-avro_2.13:3.5.7"), conf("org.apache.spark:spark-avro_2.13:3.5.7,org.apache.spark:spark-connect_2.13:3.5.7")),
+            ("another library's Scala 3", spark_connect().with(PACKAGES, "org.typelevel:cats-core_3:2.10.0"), conf("org.typelevel:cats-core_3:2.10.0,org.apache.spark:spark-connect_2.12:3.5.7")),
             ("a version that the mirror lacks", spark_connect().under("connect-package: {versions: {3.5.7: 3.5.6}}"), only("2.12", "3.5.6")),
             ("the server's own image", image("registry.corp/etl:1", "3.5.7").with("/spec/server/template/spec/containers", json!([{"name": "x", "image": "apache/spark:3.5.7"}])), only("2.12", "3.5.7")),
             ("the driver's own image", plugin().with("/spec/driver/image", "registry.corp/etl:1"), "skipped: image-unknown".to_owned()),
@@ -234,6 +273,8 @@ mod tests {
         warns(&spark_connect(), "connect-package: added org.apache.spark:spark-connect_2.12:3.5.7 to spark.jars.packages");
         warns(&image("registry.corp/etl:1", "3.5.7"), "connect-package: if the image lacks the jar, add spark.jars.packages: org.apache.spark:spark-connect_2.12:3.5.7");
         warns(&image("apache/spark:3.5.5", "3.5.5"), "connect-package: Connect from a package runs no job on executors before Spark 3.5.6; this is 3.5.5");
+        warns(&image("apache/spark:4.0.1", "4.0.1").with(PACKAGES, "org.apache.spark:spark-connect_2.12:3.5.7"), "connect-package: Spark 4.0.1 brings Spark Connect along; remove the package of another version");
+        warns(&image("apache/spark:latest", "4.0.x"), "connect-package: sparkVersion 4.0.x is no version of Spark; no package added");
         warns(&image("apache/spark:4.0.1", "3.5.0"), "connect-package: image tag and sparkVersion 3.5.0 disagree; no package added");
     }
 }

@@ -43,6 +43,15 @@ fn port(spark: &Container<'_>, arguments: &ConnectArguments) -> Result<u16, Stri
     if spark.env("SPARK_CONF_DIR").is_some() {
         return Err("SPARK_CONF_DIR names a configuration that may set another port".into());
     }
+    if spark.has_env_from() {
+        return Err("envFrom may name a configuration that sets another port".into());
+    }
+    if ["spark.driver.extraJavaOptions", "spark.driver.defaultJavaOptions"]
+        .iter()
+        .any(|key| arguments.conf(key).is_some_and(|options| options.contains("-Dspark.connect.grpc.")))
+    {
+        return Err("the server's Java options set its address or port".into());
+    }
     if let Some((mount, _)) = spark.mounts().find(|(mount, _)| covers_configuration(mount)) {
         return Err(format!("the configuration mounted at {mount} may set another port"));
     }
@@ -62,7 +71,8 @@ fn port(spark: &Container<'_>, arguments: &ConnectArguments) -> Result<u16, Stri
 /// A mount of the folder, above it, or of the one file in it that Spark reads by itself.
 fn covers_configuration(mount: &str) -> bool {
     let mount = mount.trim_end_matches('/');
-    mount == "/opt/spark/conf/spark-defaults.conf"
+    mount.ends_with("/conf")
+        || mount.ends_with("/spark-defaults.conf")
         || CONFIGURATION.strip_prefix(mount).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -93,6 +103,9 @@ mod tests {
             ("a mount over the configuration", mounting("/opt/spark/conf"), unknown()),
             ("a mount above it", mounting("/opt/spark"), unknown()),
             ("a mount of the one file", mounting("/opt/spark/conf/spark-defaults.conf"), unknown()),
+            ("a mount of another Spark's configuration", mounting("/usr/local/spark/conf"), unknown()),
+            ("environment from a config map", connect_server("").and("/spec/containers/0/envFrom", json!({"configMapRef": {"name": "m"}})), unknown()),
+            ("Java options that set the port", connect_server("--conf spark.driver.extraJavaOptions=-Dspark.connect.grpc.binding.port=15009"), unknown()),
             ("a mount beside it", mounting("/opt/spark/configuration"), probe(15002)),
             ("a mount of another file in it", mounting("/opt/spark/conf/log4j2.properties"), probe(15002)),
             ("a loopback address", connect_server("--conf spark.connect.grpc.binding.address=127.0.0.1"), unknown()),

@@ -14,7 +14,7 @@ use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
 use crate::policy::subject::Container;
 use crate::policy::values::coordinates::coordinates;
-use crate::policy::values::path::{is_at, is_inside, is_ivys_own, judge, overlaps};
+use crate::policy::values::path::{is_at, is_inside, judge, may_hold_ivy, overlaps};
 use crate::policy::values::quantity::Quantity;
 
 /// The volume's name.
@@ -39,7 +39,7 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
     if pod.volume(VOLUME).is_some() {
         return Outcome::Skipped(Skip::UsersVolume);
     }
-    if spark.mounts().any(|(mount, _)| overlaps(mount, directory) || is_ivys_own(mount)) {
+    if spark.mounts().any(|(mount, _)| overlaps(mount, directory) || may_hold_ivy(mount)) {
         return Outcome::Skipped(Skip::UsersMount);
     }
     let volume = volume(pod, settings, plan);
@@ -72,7 +72,7 @@ fn volume(pod: &Pod<'_>, settings: &IvyCache, plan: &mut Plan) -> Value {
 }
 
 fn asked_medium(pod: &Pod<'_>, plan: &mut Plan) -> Option<Medium> {
-    match pod.annotation(IVY_CACHE_MEDIUM)? {
+    match pod.annotation(IVY_CACHE_MEDIUM)?.trim() {
         "Memory" => Some(Medium::Memory),
         "Disk" => Some(Medium::Disk),
         other => {
@@ -83,7 +83,7 @@ fn asked_medium(pod: &Pod<'_>, plan: &mut Plan) -> Option<Medium> {
 }
 
 fn asked_size<'a>(pod: &'a Pod<'_>, plan: &mut Plan) -> Option<&'a str> {
-    let asked = pod.annotation(IVY_CACHE_SIZE)?;
+    let asked = pod.annotation(IVY_CACHE_SIZE)?.trim();
     if Quantity::parse(asked).is_some_and(|size| size >= Quantity::MEBIBYTE) {
         return Some(asked);
     }
@@ -117,22 +117,42 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
         resource.spark_conf(SPARK_JARS_IVY).filter(|directory| needs_mount(resource, directory, settings))
     {
         hand_to(resource, "driver", IVY_DIR, directory, plan);
-    }
-    if let Some(package) = large_package(&resource.packages(), settings) {
-        hand_to(resource, "driver", IVY_CACHE_MEDIUM, "Disk", plan);
-        hand_to(resource, "driver", IVY_CACHE_SIZE, settings.large_size_limit.as_str(), plan);
         if plan.outcome() == Outcome::Applied {
-            plan.warn(large_warning(package, Medium::Disk, settings.large_size_limit.as_str()));
+            plan.warn(format!("a volume for packages is mounted at {directory}, from {SPARK_JARS_IVY}"));
         }
     }
+    if let Some(package) = large_package(&resource.packages(), settings) {
+        hand_down_large(resource, package, settings, plan);
+    }
     plan.outcome()
+}
+
+/// Packages that are too large for memory, unless the author has said what the volume is to be.
+fn hand_down_large(resource: &Resource<'_>, package: &str, settings: &IvyCache, plan: &mut Plan) {
+    let asked =
+        |key| resource.metadata().annotation(key).is_some() || !resource.driver().get("annotations").get(key).is_null();
+    if asked(IVY_CACHE_MEDIUM) {
+        return;
+    }
+    hand_to(resource, "driver", IVY_CACHE_MEDIUM, "Disk", plan);
+    let size = settings.large_size_limit.as_str();
+    if asked(IVY_CACHE_SIZE) {
+        plan.warn(format!("{package} is large: its Ivy volume is on the node's disk"));
+    } else {
+        hand_to(resource, "driver", IVY_CACHE_SIZE, size, plan);
+        plan.warn(large_warning(package, Medium::Disk, size));
+    }
 }
 
 /// Whether a user's Ivy directory wants a mount of its own: it may be mounted over, and nothing covers it yet.
 fn needs_mount(resource: &Resource<'_>, directory: &str, settings: &IvyCache) -> bool {
     let default = settings.mount_path.as_str();
     let covered = is_at(directory, default) || is_inside(directory, default);
-    !covered && judge(directory).is_ok() && !resource.driver_mounts().any(|mount| overlaps(mount, directory))
+    let holds_files = resource.local_files().any(|file| overlaps(file, directory));
+    !covered
+        && !holds_files
+        && judge(directory).is_ok()
+        && !resource.driver_mounts().any(|mount| overlaps(mount, directory))
 }
 
 #[cfg(test)]
@@ -188,6 +208,8 @@ mod tests {
             ("a driver whose container cannot be told", driver().with("/spec/containers", json!([{"name": "a"}, {"name": "b"}])), skipped("no-spark-container")),
             ("an executor never resolves packages", executor(), skipped("off")),
             ("a user's own volume at an Ivy directory of another home", mounting("mine", "/home/spark/.ivy2"), skipped("users-mount")),
+            ("a user's own volume over a home", notebook().and("/spec/containers/0/volumeMounts", json!({"name": "home", "mountPath": "/home/jovyan"})), skipped("users-mount")),
+            ("a user's own volume inside a home", mounting("mine", "/home/spark/data"), both(VOLUME, "/tmp/.ivy2")),
             ("the same under the name that Spark 4 gives it", mounting("mine", "/home/spark/.ivy2.5.2"), skipped("users-mount")),
             ("a Connect server", connect_server(""), both(VOLUME, "/tmp/.ivy2")),
             ("a Connect server's own directory", connect_server("--conf spark.jars.ivy=/ivy"), both(VOLUME, "/ivy")),
@@ -198,6 +220,7 @@ mod tests {
             ("another mount path by policy", driver().under("ivy-cache: {mountPath: /tmp/ivy}"), both(VOLUME, "/tmp/ivy")),
             ("asked to be on disk", annotated("ivy-cache-medium", "Disk"), both(r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"sizeLimit":"512Mi"}}"#, "/tmp/.ivy2")),
             ("asked to be larger", annotated("ivy-cache-size", "1Gi"), both(r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"medium":"Memory","sizeLimit":"1Gi"}}"#, "/tmp/.ivy2")),
+            ("asked with a line break", annotated("ivy-cache-size", "1Gi\n"), both(r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"medium":"Memory","sizeLimit":"1Gi"}}"#, "/tmp/.ivy2")),
             ("asked for half a byte", annotated("ivy-cache-size", "512m"), both(VOLUME, "/tmp/.ivy2")),
             ("asked for what there is not", annotated("ivy-cache-medium", "Tape"), both(VOLUME, "/tmp/.ivy2")),
         ] {
@@ -220,6 +243,8 @@ mod tests {
             ("a user's own mount there, in a template", ivy("/ivy").with("/spec/driver/template/spec/containers", json!([{"volumeMounts": [mount]}])), &["skipped: nothing-to-do"]),
             ("a directory below the volume", ivy("/tmp/.ivy2/mine"), &["skipped: nothing-to-do"]),
             ("a user's own directory", ivy("/ivy"), &[directory]),
+            ("a directory of the image that holds the application", ivy("/app").with("/spec/mainApplicationFile", "local:///app/app.jar"), &["skipped: nothing-to-do"]),
+            ("a medium chosen by the user", hadoop().with("/metadata/annotations/spark-admission.io~1ivy-cache-medium", "Memory"), &["skipped: nothing-to-do"]),
             ("a user's own annotation on the driver", ivy("/ivy").with("/spec/driver/annotations/spark-admission.io~1ivy-dir", "/other"), &["skipped: nothing-to-do"]),
             ("a large package", hadoop(), &[disk, size]),
             ("a large package, size chosen by the user", hadoop().with("/spec/driver/annotations/spark-admission.io~1ivy-cache-size", "6Gi"), &[disk]),

@@ -8,13 +8,15 @@
 use sha2::{Digest, Sha256};
 
 use super::{Case, Outcome, Plan, Pod, Resource};
-use crate::policy::configuration::Submission;
+use crate::policy::configuration::{MutationMode, Submission};
+use crate::policy::mutation::Mutation;
+use crate::policy::names::SKIP;
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
 use crate::policy::subject::{Container, ResourceKind};
 use crate::policy::values::coordinates::entries;
 use crate::policy::values::image::ImageReference;
-use crate::policy::values::path::{is_at, is_inside, is_ivys_own, judge, overlaps};
+use crate::policy::values::path::{is_at, is_inside, judge, may_hold_ivy, overlaps};
 
 /// What Spark reads its Ivy directory from.
 const SPARK_JARS_IVY: &str = "spark.jars.ivy";
@@ -32,17 +34,33 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
         return Outcome::Skipped(Skip::UserDecided);
     }
     // An application's packages resolve in the operator too, where the driver's volumes are not; a server's resolve in the server alone.
-    if resource.kind() == ResourceKind::SparkConnect && resource.driver_mounts().any(is_ivys_own) {
+    if resource.kind() == ResourceKind::SparkConnect && resource.driver_mounts().any(may_hold_ivy) {
         return Outcome::Skipped(Skip::UsersMount);
     }
     let packages = packages(resource, plan);
     if packages.is_empty() {
         return Outcome::Skipped(Skip::NoPackages);
     }
+    if !is_writable_without_us(case) && !gets_a_volume(resource, case) {
+        return Outcome::Skipped(Skip::NoIvyVolume);
+    }
     let Some(directory) = directory(resource, case, &packages) else { return Outcome::Skipped(Skip::SubmissionOff) };
     plan.set_spark_conf(SPARK_JARS_IVY, &directory);
     plan.warn(format!("{SPARK_JARS_IVY} is now {directory}"));
     plan.outcome()
+}
+
+/// Below `/tmp` anybody may write in every image; elsewhere only the volume makes it so.
+fn is_writable_without_us(case: &Case<'_>) -> bool {
+    is_inside(case.policy.mutations.ivy_cache.mount_path.as_str(), "/tmp")
+}
+
+/// Whether the driver's or server's pod will have the volume of `ivy-cache`.
+fn gets_a_volume(resource: &Resource<'_>, case: &Case<'_>) -> bool {
+    let skipped = resource.metadata().annotation(SKIP).unwrap_or_default();
+    case.policy.mode_of(Mutation::IvyCache) == MutationMode::Enforce
+        && case.policy.mutations.ivy_cache.scope.covers(resource.kind().role(), case.request.namespace)
+        && !skipped.split(',').any(|name| name.trim() == Mutation::IvyCache.name())
 }
 
 /// The options of the driver's JVM wherever a resource can name them: `-Divy.home=/tmp` there is a common cure, which
@@ -130,6 +148,10 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
         return Outcome::Skipped(Skip::OperatorSubmits);
     }
     let Some(spark) = pod.spark_container() else { return Outcome::Skipped(Skip::NoSparkContainer) };
+    let of_jvm = |name| spark.env(name).and_then(|(_, entry)| entry.get("value").as_str());
+    if ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"].into_iter().filter_map(of_jvm).any(moves_ivy) {
+        return Outcome::Skipped(Skip::UserDecided);
+    }
     let mounted = plan.notes().find_map(|note| match note {
         Note::IvyMountedAt(directory) => Some(directory.clone()),
         Note::PackageAdded(_) => None,
@@ -218,6 +240,8 @@ mod tests {
             ("a SparkConnect whose Ivy directory is the user's own volume", spark_connect().with("/spec/server/template/spec/containers", json!([{"volumeMounts": [{"name": "v", "mountPath": "/home/spark/.ivy2"}]}])), "skipped: users-mount"),
             ("a SparkConnect with the package that was added", spark_connect(), "/tmp/.ivy2"),
             ("an application", with_packages(), "/tmp/.ivy2/b06925de8d31"),
+            ("a mount path of its own whose volume is only observed", with_packages().under("ivy-cache: {mountPath: /ivy, mode: observe}"), "skipped: no-ivy-volume"),
+            ("a mount path of its own with the volume", with_packages().under("ivy-cache: {mountPath: /ivy}, ivy-dir: {submission: shared}"), "/ivy"),
             ("the submission side left alone", with_packages().under("ivy-dir: {submission: off}"), "skipped: submission-off"),
             ("one directory for all", with_packages().under("ivy-dir: {submission: shared}"), "/tmp/.ivy2"),
             ("one for each application", with_packages().under("ivy-dir: {submission: per-application}"), "/tmp/.ivy2/42e7554acaf6"),
@@ -269,6 +293,7 @@ mod tests {
             ("the variable from a secret", driver().and(env, json!({"name": "SPARK_SUBMIT_OPTS", "valueFrom": {"secretKeyRef": {}}})), "skipped: environment-hidden"),
             ("an image that sets it", driver().under("ivy-dir: {imagesWithSubmitOpts: [apache/*]}"), "skipped: environment-hidden"),
             ("a user who moved Ivy", options("-Divy.home=/ivy"), "skipped: user-decided"),
+            ("Ivy moved for every JVM", driver().and(env, json!({"name": "JAVA_TOOL_OPTIONS", "value": "-Divy.home=/data"})), "skipped: user-decided"),
             ("a user who moved the home", options("-Duser.home=/home/me"), "skipped: user-decided"),
             ("a user's own Ivy volume elsewhere", driver().and("/spec/volumes", json!({"name": "ivy-cache", "emptyDir": {}})), "skipped: no-ivy-volume"),
             ("something mounted above", driver().and("/spec/containers/0/volumeMounts", json!({"name": "t", "mountPath": "/tmp"})), "skipped: no-ivy-volume"),
@@ -297,7 +322,7 @@ mod tests {
             ("inside a mount", ivy("/data/ivy").and("/spec/driver/volumeMounts", mounted("/data")), "ivy-dir: spark.jars.ivy /data/ivy is left as it is: the volume at /data covers it"),
             ("above a mount", ivy("/data").and("/spec/driver/volumeMounts", mounted("/data/in")), "ivy-dir: spark.jars.ivy /data is left as it is: it would hide the volume at /data/in"),
             ("nothing, where the user mounts exactly there", ivy("/ivy").and("/spec/driver/volumeMounts", mounted("/ivy")), ""),
-            ("nothing, where it gets a volume", ivy("/ivy"), ""),
+            ("where it gets a volume", ivy("/ivy"), "ivy-cache: a volume for packages is mounted at /ivy, from spark.jars.ivy"),
             ("environment that would be hidden", driver().and("/spec/containers/0/envFrom", json!({"secretRef": {"name": "s"}})), "ivy-dir: SPARK_SUBMIT_OPTS may come from envFrom: add -Divy.home=/tmp/.ivy2 there"),
         ] {
             assert_eq!(resource.warnings().join("; "), expected, "{case}");

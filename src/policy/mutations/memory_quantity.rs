@@ -15,20 +15,28 @@ use crate::policy::subject::{Container, ResourceKind};
 use crate::policy::values::quantity::{MemoryVerdict, Quantity, mistaken_memory};
 
 pub(super) fn of_pod(pod: &Pod<'_>, _case: &Case<'_>, plan: &mut Plan) -> Outcome {
-    repair(&of_pod_spec(pod.spec(), &path(["spec"])), plan)
+    repair(&first(of_pod_spec(pod.spec(), &path(["spec"]))), plan)
 }
 
 pub(super) fn of_resource(resource: &Resource<'_>, _case: &Case<'_>, plan: &mut Plan) -> Outcome {
-    repair(&of_resource_spec(resource), plan)
+    repair(&first(of_resource_spec(resource)), plan)
 }
 
 /// A schedule is never changed; its runs are repaired when they are created.
 pub(super) fn of_schedule(resource: &Resource<'_>, _case: &Case<'_>, plan: &mut Plan) -> Outcome {
-    let findings = of_resource_spec(resource);
+    let findings = first(of_resource_spec(resource));
     for finding in &findings {
         plan.warn(finding.advice());
     }
     Outcome::Skipped(if findings.is_empty() { Skip::NothingToDo } else { Skip::WarnedOnly })
+}
+
+/// So many are dealt with; an object with more of them is nobody's honest work, and the time for it is everybody's.
+const MOST_FINDINGS: usize = 200;
+
+fn first(mut findings: Vec<Finding<'_>>) -> Vec<Finding<'_>> {
+    findings.truncate(MOST_FINDINGS);
+    findings
 }
 
 fn repair(findings: &[Finding<'_>], plan: &mut Plan) -> Outcome {
@@ -64,7 +72,7 @@ impl Finding<'_> {
     /// What to do about it, where nothing is changed.
     fn advice(&self) -> String {
         match &self.verdict {
-            Verdict::Repair(meant) => format!("{}: write {meant} instead of {}", self.path, self.written),
+            Verdict::Repair(meant) => format!("write {meant} instead of {}: {}", self.written, self.path),
             _ => self.warning(),
         }
     }
@@ -73,11 +81,11 @@ impl Finding<'_> {
     fn warning(&self) -> String {
         let (path, written) = (&self.path, &self.written);
         match &self.verdict {
-            Verdict::Repair(meant) => format!("{path}: {written} is now {meant}"),
+            Verdict::Repair(meant) => format!("{written} is now {meant}: {path}"),
             Verdict::WouldExceed(meant, ceiling) => {
-                format!("{path}: {written} stays, for {meant} would exceed {ceiling}")
+                format!("{written} stays, for {meant} would exceed {ceiling}: {path}")
             }
-            Verdict::TooSmall => format!("{path}: {written} is less than 1Mi; was it meant so?"),
+            Verdict::TooSmall => format!("{written} is less than 1Mi; was it meant so? {path}"),
         }
     }
 }
@@ -253,10 +261,10 @@ mod tests {
     #[rustfmt::skip]
     fn names_path_old_and_new() {
         for (sample, expected) in [
-            (driver().with(LIMIT, "512m"), "memory-quantity: spec.containers[0].resources.limits.memory: 512m is now 512Mi"),
-            (driver().with(LIMIT, "512k"), "memory-quantity: spec.containers[0].resources.limits.memory: 512k is less than 1Mi; was it meant so?"),
-            (driver().with(REQUEST, "512m").with(LIMIT, "256Mi"), "memory-quantity: spec.containers[0].resources.requests.memory: 512m stays, for 512Mi would exceed the limit"),
-            (scheduled().and("/spec/template/volumes", volume("512m")), "memory-quantity: spec.template.volumes[0].emptyDir.sizeLimit: write 512Mi instead of 512m"),
+            (driver().with(LIMIT, "512m"), "memory-quantity: 512m is now 512Mi: spec.containers[0].resources.limits.memory"),
+            (driver().with(LIMIT, "512k"), "memory-quantity: 512k is less than 1Mi; was it meant so? spec.containers[0].resources.limits.memory"),
+            (driver().with(REQUEST, "512m").with(LIMIT, "256Mi"), "memory-quantity: 512m stays, for 512Mi would exceed the limit: spec.containers[0].resources.requests.memory"),
+            (scheduled().and("/spec/template/volumes", volume("512m")), "memory-quantity: write 512Mi instead of 512m: spec.template.volumes[0].emptyDir.sizeLimit"),
         ] {
             assert_eq!(sample.warnings(), [expected]);
         }

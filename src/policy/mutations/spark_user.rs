@@ -5,6 +5,9 @@
 
 use super::{Case, Outcome, Plan, Pod};
 use crate::policy::configuration::Apply;
+use crate::policy::field_path::path;
+use crate::policy::mutation::Mutation;
+use crate::policy::names::MUTATED;
 use crate::policy::outcome::Skip;
 use crate::policy::subject::Container;
 use crate::policy::values::image::ImageReference;
@@ -29,9 +32,38 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
         return Outcome::Skipped(Skip::ImageHasOwnUser);
     }
     let enforce = settings.apply == Apply::Enforce;
+    if !enforce && is_ours(pod) {
+        reconsider(pod, spark, plan);
+    }
     set_fs_group(pod, enforce, plan);
     set_run_as_user(pod, spark, enforce, plan);
     plan.outcome()
+}
+
+/// Whether an earlier round of this admission set the user.
+fn is_ours(pod: &Pod<'_>) -> bool {
+    let names = pod.metadata().annotation(MUTATED).unwrap_or_default();
+    names.split(',').any(|name| name == Mutation::SparkUser.name())
+}
+
+/// Other webhooks act between our rounds: one adds a container, which must not inherit Spark's user; another sets the user that the
+/// resource's author chose for the pod, which Spark's container must not override. The result is that of acting after them.
+fn reconsider(pod: &Pod<'_>, spark: &Container<'_>, plan: &mut Plan) {
+    let container_is_ours = spark.run_as_user() == Some(SPARK);
+    match pod.run_as_user() {
+        Some(SPARK) if !container_is_ours && !others_have_users(pod) => {
+            plan.remove(path(["spec", "securityContext", "runAsUser"]));
+            plan.set_container_security(spark, "runAsUser", SPARK);
+        }
+        Some(user) if container_is_ours && user != SPARK => {
+            plan.remove(spark.path().then(["securityContext", "runAsUser"]));
+        }
+        _ => {}
+    }
+}
+
+fn others_have_users(pod: &Pod<'_>) -> bool {
+    pod.other_containers().all(|other| other.run_as_user().is_some())
 }
 
 /// The kubelet changes the group of a volume's files only where the volume's root does not have it yet.
@@ -52,7 +84,7 @@ fn set_fs_group(pod: &Pod<'_>, enforce: bool, plan: &mut Plan) {
 /// Where it is absent: on the pod if nobody else would inherit it, else on Spark's own container.
 fn set_run_as_user(pod: &Pod<'_>, spark: &Container<'_>, enforce: bool, plan: &mut Plan) {
     match spark.run_as_user().or(pod.run_as_user()) {
-        None if pod.other_containers().all(|other| other.run_as_user().is_some()) => {
+        None if others_have_users(pod) => {
             plan.set_pod_security("runAsUser", SPARK);
         }
         None => plan.set_container_security(spark, "runAsUser", SPARK),
@@ -64,7 +96,7 @@ fn set_run_as_user(pod: &Pod<'_>, spark: &Container<'_>, enforce: bool, plan: &m
 #[cfg(test)]
 mod tests {
     use crate::policy::Mutation;
-    use crate::policy::testing::{connect_server, driver, executor, notebook};
+    use crate::policy::testing::{Sample, connect_server, driver, executor, notebook};
     use serde_json::json;
 
     const GROUP: &str = "spec.securityContext.fsGroup = 185";
@@ -75,6 +107,9 @@ mod tests {
     #[test]
     #[rustfmt::skip]
     fn decides() {
+        let on_pod = || driver().with("/spec/securityContext", json!({"fsGroup": 185, "runAsUser": 185}));
+        let on_spark = || driver().with("/spec/securityContext/fsGroup", 185).with("/spec/containers/0/securityContext/runAsUser", 185).and("/spec/containers", json!({"name": "proxy"}));
+        let again = |pod: Sample| pod.with("/metadata/annotations/spark-admission.io~1mutated", "spark-user");
         let sidecar = json!({"name": "proxy", "image": "istio/proxyv2:1"});
         let root = json!({"name": "fix", "image": "busybox", "securityContext": {"runAsUser": 0}});
         for (case, pod, expected) in [
@@ -82,7 +117,7 @@ mod tests {
             ("an EMR image", driver().with("/spec/containers/0/image", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spark/emr-6.15.0:latest"), &["skipped: image-has-own-user"]),
             ("an init container that must be root and says so", driver().and("/spec/initContainers", root), &[GROUP, POLICY, USER_ON_POD]),
             ("an init container that may be root by its image", driver().and("/spec/initContainers", sidecar.clone()), &[GROUP, POLICY, USER_ON_SPARK]),
-            ("a sidecar without a user", driver().and("/spec/containers", sidecar), &[GROUP, POLICY, USER_ON_SPARK]),
+            ("a sidecar without a user", driver().and("/spec/containers", sidecar.clone()), &[GROUP, POLICY, USER_ON_SPARK]),
             ("a user's own choice on the pod", driver().with("/spec/securityContext/runAsUser", 1000), &[GROUP, POLICY]),
             ("a user's own choice on Spark's container", driver().with("/spec/containers/0/securityContext/runAsUser", 1000), &[GROUP, POLICY]),
             ("root on purpose", driver().with("/spec/securityContext/runAsUser", 0), &[GROUP, POLICY]),
@@ -93,6 +128,10 @@ mod tests {
             ("an executor", executor(), &[GROUP, POLICY, USER_ON_POD]),
             ("a Connect server", connect_server(""), &[GROUP, POLICY, USER_ON_POD]),
             ("a notebook never", notebook(), &[]),
+            ("a sidecar that another webhook added between two rounds", again(on_pod()).and("/spec/containers", sidecar.clone()), &["spec.securityContext.runAsUser removed", USER_ON_SPARK]),
+            ("a user for the pod that another webhook set between two rounds", again(on_spark()).with("/spec/securityContext/runAsUser", 1000), &["spec.containers[0].securityContext.runAsUser removed"]),
+            ("nothing happened between two rounds", again(on_pod()), &["skipped: nothing-to-do"]),
+            ("the user's own 185 on the pod", on_pod().and("/spec/containers", sidecar.clone()), &["skipped: nothing-to-do"]),
             ("OpenShift assigns ids itself", driver().on_openshift(), &["skipped: openshift"]),
             ("ifAbsent holds on OpenShift too", driver().on_openshift().under("spark-user: {apply: ifAbsent}"), &[GROUP, POLICY, USER_ON_POD]),
             ("switched off", driver().under("spark-user: {apply: off}"), &["skipped: off"]),

@@ -158,14 +158,55 @@ fn role(metadata: Metadata<'_>, notebooks: &Notebooks) -> Option<Role> {
 /// `podTemplateContainerName` Spark 3.5.9 and 4.3.0 take over its first container, name kept). The operator starts a Connect
 /// server in `spark-kubernetes-driver`, else in the first container (internal/controller/sparkconnect/reconciler.go, 2.4.0).
 fn spark_container(role: Role, containers: &[Container<'_>], notebook: &str) -> Option<usize> {
+    let by_both =
+        |name, word| containers.iter().position(|it| it.name() == name && it.arguments().next() == Some(word));
     let by_argument = |word| containers.iter().position(|container| container.arguments().next() == Some(word));
     let by_name = |name| containers.iter().position(|container| container.name() == name);
     let first = || (!containers.is_empty()).then_some(0);
     let only = || (containers.len() == 1).then_some(0);
     match role {
-        Role::Driver => by_argument("driver").or_else(|| by_name(DRIVER_CONTAINER)).or_else(only),
-        Role::Executor => by_argument("executor").or_else(|| by_name(EXECUTOR_CONTAINER)).or_else(only),
+        Role::Driver => by_both(DRIVER_CONTAINER, "driver")
+            .or_else(|| by_argument("driver"))
+            .or_else(|| by_name(DRIVER_CONTAINER))
+            .or_else(only),
+        Role::Executor => by_both(EXECUTOR_CONTAINER, "executor")
+            .or_else(|| by_argument("executor"))
+            .or_else(|| by_name(EXECUTOR_CONTAINER))
+            .or_else(only),
         Role::ConnectServer => by_name(DRIVER_CONTAINER).or_else(first),
         Role::Notebook => by_name(notebook).or_else(only),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::Mutation;
+    use crate::policy::testing::{Sample, connect_server, driver, executor};
+    use serde_json::json;
+
+    /// The place of the container that is taken for Spark's, by the mount that it gets or the user that it runs as.
+    fn chosen(pod: &Sample) -> Option<usize> {
+        let lines = [pod.by(Mutation::IvyCache), pod.by(Mutation::SparkUser)].concat();
+        let place = |line: &String| line.strip_prefix("spec.containers[")?.split(']').next()?.parse().ok();
+        lines.iter().find_map(place)
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn knows_sparks_container() {
+        let with = |sample: Sample, containers| sample.with("/spec/containers", containers);
+        for (case, pod, expected) in [
+            ("by its first argument, whatever its name", with(driver(), json!([{"name": "log"}, {"name": "mine", "args": ["driver"]}])), Some(1)),
+            ("by name and argument, beside another with that argument", with(driver(), json!([{"name": "csi", "args": ["driver"]}, {"name": "spark-kubernetes-driver", "args": ["driver"]}])), Some(1)),
+            ("by its name alone", with(driver(), json!([{"name": "log"}, {"name": "spark-kubernetes-driver"}])), Some(1)),
+            ("the only one there is", with(driver(), json!([{"name": "mine"}])), Some(0)),
+            ("none of several", with(driver(), json!([{"name": "a"}, {"name": "b"}])), None),
+            ("an executor's by its name", with(executor(), json!([{"name": "log"}, {"name": "spark-kubernetes-executor"}])), Some(1)),
+            ("an executor's by its argument", with(executor(), json!([{"name": "log"}, {"name": "mine", "args": ["executor"]}])), Some(1)),
+            ("a Connect server's by its name", with(connect_server(""), json!([{"name": "log"}, {"name": "spark-kubernetes-driver"}])), Some(1)),
+            ("a Connect server's first", with(connect_server(""), json!([{"name": "a"}, {"name": "b"}])), Some(0)),
+        ] {
+            assert_eq!(chosen(&pod), expected, "{case}");
+        }
     }
 }

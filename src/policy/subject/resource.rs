@@ -5,6 +5,7 @@ use crate::policy::document::Json;
 use crate::policy::field_path::{FieldPath, path};
 use crate::policy::names::DRIVER_CONTAINER;
 use crate::policy::role::Role;
+use crate::policy::values::coordinates::entries;
 
 /// Which of the operator's kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,5 +169,13 @@ impl<'a> Resource<'a> {
         let of_template = || self.server_container()?.env(name).map(|(_, entry)| entry);
         let value = of_list.or_else(of_template).and_then(|entry| entry.get("value").as_str());
         value.or_else(|| self.driver().get("envVars").get(name).as_str())
+    }
+
+    /// The files in the image that the application names with `local:`, as paths.
+    pub fn local_files(&self) -> impl Iterator<Item = &'a str> {
+        let lists = ["jars", "pyFiles", "files", "archives"].into_iter().flat_map(|list| self.deps(list));
+        let named =
+            [self.spec.get("mainApplicationFile").as_str(), self.spark_conf("spark.jars")].into_iter().flatten();
+        named.chain(lists).flat_map(entries).filter_map(|file| file.strip_prefix("local://"))
     }
 }

@@ -98,11 +98,14 @@ pub fn overlaps(a: &str, b: &str) -> bool {
     is_at(a, b) || is_inside(a, b) || is_inside(b, a)
 }
 
-/// Whether the path is one that Ivy uses by itself below a user's home: `.ivy2` in Spark 3, `.ivy2.5.2` in Spark 4.
+/// Whether a volume at this path may hold packages already: it is Ivy's own directory (`.ivy2` in Spark 3, `.ivy2.5.2` in Spark 4)
+/// or a home, below which Ivy keeps one.
 #[must_use]
-pub fn is_ivys_own(path: &str) -> bool {
+pub fn may_hold_ivy(path: &str) -> bool {
     let path = canonical(path);
-    path.ends_with("/.ivy2") || path.ends_with("/.ivy2.5.2")
+    let is_home =
+        path == "/root" || path == "/home" || path.strip_prefix("/home/").is_some_and(|rest| !rest.contains('/'));
+    is_home || path.ends_with("/.ivy2") || path.ends_with("/.ivy2.5.2")
 }
 
 /// The path from `/` without doubled and trailing slashes; nothing for `/` itself. As the kubelet and the container runtime do with a

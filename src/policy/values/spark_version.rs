@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A version of Spark. What follows the numbers (`-SNAPSHOT`, `-preview2`, `-amzn-0`) is not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SparkVersion {
     /// 3 in 3.5.1.
     pub major: u32,
