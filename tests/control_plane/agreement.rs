@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     cluster::{Namespace, Registered},
@@ -18,9 +18,19 @@ pub struct Agreement {
 
 impl Agreement {
     pub async fn new() -> Self {
-        let (asked, plain) = (Namespace::new().await, Namespace::new().await);
+        Self::labelled(&json!({})).await
+    }
+
+    /// With labels on both namespaces.
+    pub async fn labelled(labels: &Value) -> Self {
+        let (asked, plain) = (Namespace::labelled(labels).await, Namespace::labelled(labels).await);
         let webhook = Registered::real(&asked).await;
         Self { asked, plain, _webhook: webhook }
+    }
+
+    /// The status of the object where no webhook is asked about it.
+    pub async fn without(&self, object: &Value) -> u16 {
+        self.plain.create_dry(object).await.status
     }
 
     /// Creates the object where the webhook is asked, and what `review` makes of it where it is not. Returns the status, which is

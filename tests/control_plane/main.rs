@@ -10,6 +10,7 @@ mod controllers;
 mod failures;
 mod limit_ranges;
 mod offline;
+mod pod_security;
 mod reinvocation;
 mod resources;
 #[path = "../support/mod.rs"]

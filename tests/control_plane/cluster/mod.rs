@@ -86,7 +86,7 @@ impl Cluster {
         let cluster = Self { processes, kubeconfig, controllers: OnceCell::new() };
         cluster.until_ready(started + START).await?;
         cluster.prepare(programs.path("spark-operator-crds"), started + START).await?;
-        cluster.announce(started);
+        cluster.announce(started).await;
         Ok(cluster)
     }
 
@@ -106,11 +106,14 @@ impl Cluster {
         self.controllers.get_or_init(start).await;
     }
 
-    /// Says where it is, for whoever keeps it to look at.
-    fn announce(&self, started: Instant) {
-        let folder = self.processes.folder().display();
-        eprintln!("the control plane started in {:.1} s", started.elapsed().as_secs_f64());
+    /// Says what and where it is, for whoever keeps it to look at.
+    async fn announce(&self, started: Instant) {
+        let version =
+            namespace::send(&self.client().await, "GET", "/version", "application/json", &Value::Null).await.body;
+        let version = version["gitVersion"].as_str().unwrap_or("of an unknown version");
+        eprintln!("Kubernetes {version} started in {:.1} s", started.elapsed().as_secs_f64());
         if Processes::is_kept() {
+            let folder = self.processes.folder().display();
             eprintln!("its folder is kept: KUBECONFIG={folder}/admin.conf while it runs, logs in {folder}");
         }
     }

@@ -81,10 +81,16 @@ pub async fn register(namespace: &Namespace, address: SocketAddr, ca_pem: &str, 
     .await;
 }
 
-/// A pod that every webhook here changes.
+/// A driver that every namespace admits, also one that enforces the Pod Security Standard `restricted`.
 fn probe() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "labels": {"spark-role": "driver"}},
-        "spec": {"containers": [{"name": "spark-kubernetes-driver", "image": "apache/spark:3.5.9"}]}
+        "spec": {
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "spark-kubernetes-driver", "image": "apache/spark:3.5.9",
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}
+            }]
+        }
     })
 }
