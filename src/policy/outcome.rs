@@ -69,7 +69,7 @@ reasons! {
         Off "off" "the policy does not apply it here (mode, roles or namespaces)",
         NoSparkContainer "no-spark-container" "none of the containers can be told to be Spark's",
         UsersVolume "users-volume" "the pod has a volume of that name already",
-        UsersMount "users-mount" "something is mounted at, above or below that path",
+        UsersMount "users-mount" "something is mounted at, above or below that path, or over a home, where packages may be already",
         UnusableDirectory "unusable-directory" "the Ivy directory cannot be mounted over",
         NoIvyVolume "no-ivy-volume" "the webhook's Ivy volume is not mounted",
         OperatorSubmits "operator-submits" "an operator made this pod of a resource, where the setting belongs",

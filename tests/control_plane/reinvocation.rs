@@ -75,7 +75,6 @@ async fn a_container_that_another_webhook_adds_is_looked_at_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "it does, if it is added after ours: runAsUser is on the pod by then, where Spark's container was alone"]
 async fn a_container_that_another_webhook_adds_does_not_run_as_sparks_user() {
     for other in ["aa", "zz"] {
         let (pod, _) = driver_beside(other).await;
