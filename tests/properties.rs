@@ -221,8 +221,9 @@ proptest! {
             let operations: Value = serde_json::from_slice(&STANDARD.decode(patch).unwrap()).unwrap();
             for operation in operations.as_array().unwrap() {
                 let path = operation["path"].as_str().unwrap();
-                let handed_down = path.ends_with("nnotations") || path.contains("nnotation") && path.contains("spark-admission.io~1")
-                    || operation["value"] == json!({});
+                let is_wish = path.contains("nnotation") && path.contains("spark-admission.io~1");
+                let is_parent = ["annotations", "/template/metadata", "/spec/sparkConf"].iter().any(|parent| path.ends_with(parent));
+                let handed_down = is_wish || is_parent && operation["value"] == json!({});
                 prop_assert!(handed_down, "{}", operation);
             }
         }

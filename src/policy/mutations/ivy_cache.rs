@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Case, Outcome, Plan, Pod, Resource};
 use crate::policy::configuration::{IvyCache, Medium};
 use crate::policy::handover::hand_to;
-use crate::policy::names::{IVY_CACHE_MEDIUM, IVY_CACHE_SIZE, IVY_DIR};
+use crate::policy::names::{IVY_CACHE_MEDIUM, IVY_CACHE_SIZE, IVY_DIR, SKIP};
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
 use crate::policy::subject::Container;
@@ -113,6 +113,10 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
         return Outcome::Skipped(Skip::NothingToDo);
     }
     let settings = &case.policy.mutations.ivy_cache;
+    if brings_its_own(resource, settings) {
+        decline_for_driver(resource, plan);
+        return plan.outcome();
+    }
     if let Some(directory) =
         resource.spark_conf(SPARK_JARS_IVY).filter(|directory| needs_mount(resource, directory, settings))
     {
@@ -125,6 +129,30 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
         hand_down_large(resource, package, settings, plan);
     }
     plan.outcome()
+}
+
+/// Whether the application has a volume of its own where ours would be.
+///
+/// Kubeflow's webhook puts it into the driver's pod, without a look at what is there already (`sparkpod_defaulter.go` of its
+/// internal/webhook, 2.4.0); called after this one it would make a pod with two volumes of one name, which the API server refuses.
+fn brings_its_own(resource: &Resource<'_>, settings: &IvyCache) -> bool {
+    let is_named_so =
+        || resource.spec().get("volumes").items().any(|volume| volume.get("name").as_str() == Some(VOLUME));
+    let is_there = |mount: &str| overlaps(mount, settings.mount_path.as_str()) || may_hold_ivy(mount);
+    resource.driver_mounts().any(is_there) || is_named_so()
+}
+
+/// Names this mutation in the `skip` of the driver's pod, beside what its author named there.
+fn decline_for_driver(resource: &Resource<'_>, plan: &mut Plan) {
+    let on_driver = resource.driver().get("annotations").get(SKIP).as_str();
+    let before = on_driver.or(resource.metadata().annotation(SKIP)).unwrap_or_default();
+    let mut names: Vec<_> = before.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if names.contains(&VOLUME) {
+        return;
+    }
+    names.push(VOLUME);
+    plan.set(resource.spec_path().then(["driver", "annotations", SKIP]), names.join(","));
+    plan.warn("the application's own volume is kept; the driver gets no other");
 }
 
 /// Packages that are too large for memory, unless the author has said what the volume is to be.
@@ -237,10 +265,15 @@ mod tests {
         let disk = "spec.driver.annotations[spark-admission.io/ivy-cache-medium] = Disk";
         let size = "spec.driver.annotations[spark-admission.io/ivy-cache-size] = 4Gi";
         let mount = json!({"name": "mine", "mountPath": "/ivy"});
+        let declined = "spec.driver.annotations[spark-admission.io/skip] = ivy-cache";
         for (case, resource, expected) in [
             ("an absurd path", ivy("/usr/ivy"), &["skipped: nothing-to-do"][..]),
             ("a user's own mount there", ivy("/ivy").and("/spec/driver/volumeMounts", mount.clone()), &["skipped: nothing-to-do"]),
             ("a user's own mount there, in a template", ivy("/ivy").with("/spec/driver/template/spec/containers", json!([{"volumeMounts": [mount]}])), &["skipped: nothing-to-do"]),
+            ("a volume of that name", application().and("/spec/volumes", json!({"name": "ivy-cache", "hostPath": {"path": "/ivy"}})), &[declined]),
+            ("a mount where the volume would be", application().and("/spec/driver/volumeMounts", json!({"name": "mine", "mountPath": "/tmp"})), &[declined]),
+            ("the same beside another wish", application().and("/spec/driver/volumeMounts", json!({"name": "mine", "mountPath": "/tmp"})).with("/spec/driver/annotations/spark-admission.io~1skip", "spark-user"), &["spec.driver.annotations[spark-admission.io/skip] = spark-user,ivy-cache"]),
+            ("the same, declined already", application().and("/spec/driver/volumeMounts", json!({"name": "mine", "mountPath": "/tmp"})).with("/spec/driver/annotations/spark-admission.io~1skip", "ivy-cache"), &["skipped: nothing-to-do"]),
             ("a directory below the volume", ivy("/tmp/.ivy2/mine"), &["skipped: nothing-to-do"]),
             ("a user's own directory", ivy("/ivy"), &[directory]),
             ("a directory of the image that holds the application", ivy("/app").with("/spec/mainApplicationFile", "local:///app/app.jar"), &["skipped: nothing-to-do"]),
