@@ -138,6 +138,7 @@ impl Default for Metrics {
             panics: Counter::default(),
         };
         metrics.register();
+        metrics.start_at_zero();
         metrics
     }
 }
@@ -169,6 +170,15 @@ impl Metrics {
         );
         all.register("panics", "Panics caught; each cost one review at most", self.panics.clone());
         all.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+    }
+
+    /// What an alert asks for must be there before it happens: an increase from nothing to 1 is none to Prometheus.
+    fn start_at_zero(&self) {
+        for what in [Reloaded::Policy, Reloaded::Certificate, Reloaded::ClientCa] {
+            for result in ["ok", "failed"] {
+                drop(self.reloads.get_or_create(&ReloadLabels { what: what.name(), result }));
+            }
+        }
     }
 
     /// Counts an answered review.

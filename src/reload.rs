@@ -72,7 +72,10 @@ impl<T> Source<T> {
     fn judge(&self, contents: &Contents) -> Result<T, String> {
         let mut bytes = Vec::with_capacity(contents.len());
         for (file, content) in self.files.iter().zip(contents) {
-            let content = content.as_ref().map_err(|kind| format!("cannot read {}: {kind}", file.display()))?;
+            let content = content.as_ref().map_err(|kind| match kind {
+                io::ErrorKind::NotFound => format!("cannot read {}: there is no such file", file.display()),
+                other => format!("cannot read {}: {other}", file.display()),
+            })?;
             bytes.push(content.clone());
         }
         (self.parse)(&bytes).map_err(|why| format!("{}: {why}", self.names()))
@@ -137,6 +140,6 @@ mod tests {
     fn a_bad_file_at_the_start_is_named() {
         let missing = PathBuf::from("/nonexistent/tls.crt");
         let why = Source::<()>::load(Reloaded::Certificate, vec![missing], |_| Ok(())).err().unwrap();
-        assert_eq!(why, "cannot read /nonexistent/tls.crt: entity not found");
+        assert_eq!(why, "cannot read /nonexistent/tls.crt: there is no such file");
     }
 }

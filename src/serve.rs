@@ -111,6 +111,8 @@ async fn serve_until_told(arguments: &ServeArguments) -> Result<ExitCode, Error>
     }
 
     let webhook = webhook(arguments, &metrics, &limits)?;
+    // Before a certificate is made: a start that fails must not replace what another server uses.
+    can_listen("--listen", arguments.listen)?;
     let (tls, standalone) = tls(arguments, &metrics)?;
     let admin = Admin {
         metrics: Arc::clone(&metrics),
@@ -253,6 +255,11 @@ fn load<T>(
 
 fn follow<T: Send + 'static>(source: Source<T>, metrics: &Arc<Metrics>, apply: impl Fn(T) + Send + 'static) {
     tokio::spawn(reload::follow(source, reload::EVERY, Arc::clone(metrics), apply));
+}
+
+/// Whether the address is free and this machine's own.
+fn can_listen(flag: &'static str, address: SocketAddr) -> Result<(), Error> {
+    std::net::TcpListener::bind(address).map(drop).map_err(|source| Error::Listen { address, source, flag })
 }
 
 async fn listen(

@@ -166,7 +166,7 @@ const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: sett
 fn the_exit_status_tells_the_worst() {
     let documents = |documents: &[&str]| documents.join("---\n");
     for (case, input, expected) in [
-        ("nothing at all", String::new(), 0),
+        ("nothing at all", String::new(), 2),
         ("all allowed", documents(&[DRIVER, CONFIG_MAP]), 0),
         ("something denied", documents(&[DRIVER, DENIED]), 1),
         ("something unreadable", documents(&[DRIVER, "a: b: c\n"]), 2),

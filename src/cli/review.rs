@@ -37,7 +37,8 @@ const UNREADABLE: u8 = 2;
 
 /// What `--help` says behind the flags.
 const AFTER_HELP: &str = "\
-Exit status: 0 if every object is allowed, 1 if one is denied, 2 if something could not be read; the rest is reviewed all the same.
+Exit status: 0 if every object is allowed, 1 if one is denied, 2 if something could not be read or there was nothing to review; the
+rest is reviewed all the same.
 
 Examples:
   spark-admission review application.yaml
@@ -111,6 +112,11 @@ impl ReviewCommand {
                     status = UNREADABLE;
                 }
             }
+        }
+        if reviewed.is_empty() && status == ALLOWED {
+            // A pipeline whose left side failed must not pass for a manifest that is in order.
+            writeln!(errors, "there is no Kubernetes object in what was given; nothing was reviewed")?;
+            status = UNREADABLE;
         }
         self.write(&reviewed, output, errors)?;
         Ok(status)

@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use super::reviewed::Reviewed;
 use super::summary::{edits, headline, hint, role, verdict};
-use crate::policy::Mutation;
+use crate::policy::configuration::Mutations;
 use crate::policy::mutations::{OF_PODS, of_resources};
 use crate::policy::names::MUTATED;
 use crate::policy::outcome::Outcome;
 use crate::policy::plan::{Change, Edit};
 use crate::policy::subject::ResourceKind;
+use crate::policy::{Mutation, Role};
 
 /// Writes objects one after another, with a blank line between them.
 pub(super) fn write(reviewed: &[Reviewed], output: &mut dyn Write) -> io::Result<()> {
@@ -115,6 +116,12 @@ fn is_signature(edit: &Edit) -> bool {
     edit.path.to_string().ends_with(&format!("[{MUTATED}]"))
 }
 
+/// Whether a mutation means anything to the pod that the object starts.
+fn is_of_role(object: &Reviewed, mutation: Mutation) -> bool {
+    let role = object.record.role.and_then(Role::from_name);
+    role.is_none_or(|role| Mutations::possible_roles(mutation).contains(role))
+}
+
 /// The mutations of what the object's operator makes of it.
 fn later(object: &Reviewed) -> Vec<&'static str> {
     let of_resource = match object.record.resource {
@@ -127,7 +134,7 @@ fn later(object: &Reviewed) -> Vec<&'static str> {
     }
     let here: Vec<_> = object.outcomes().iter().map(|(mutation, _)| *mutation).collect();
     let there = of_resource.iter().map(|(mutation, _)| *mutation).chain(OF_PODS.iter().map(|(mutation, _)| *mutation));
-    let there: Vec<_> = there.collect();
+    let there: Vec<_> = there.filter(|mutation| is_of_role(object, *mutation)).collect();
     let later = Mutation::ALL.into_iter().filter(|mutation| there.contains(mutation) && !here.contains(mutation));
     later.map(Mutation::name).collect()
 }
