@@ -2,6 +2,7 @@
 
 use super::Policy;
 use super::configuration::{Mode, MutationMode, Mutations};
+use super::handover;
 use super::mutation::Mutation;
 use super::mutations::{self, Case};
 use super::names::{ENABLED, MUTATED, SKIP};
@@ -11,7 +12,7 @@ use super::request::{Operation, Request};
 use super::role::Role;
 use super::snapshot::Snapshot;
 use super::subject::{Metadata, Pod, Resource, ResourceKind};
-use super::{handover, subject};
+use super::values::coordinates::entries;
 
 /// What is to be done with one object, and how it came to that.
 #[derive(Debug, Default)]
@@ -214,8 +215,8 @@ fn outcome_of(
     if unwanted.contains(&mutation) {
         return Outcome::Skipped(Skip::AnnotatedSkip);
     }
-    let mode = case.policy.mode_of(mutation);
-    if mode == MutationMode::Off || !case.policy.mutations.scope(mutation).covers(role, case.request.namespace) {
+    let mode = case.mode_of(mutation, role);
+    if mode == MutationMode::Off {
         return Outcome::Skipped(Skip::Off);
     }
     let observing = mode == MutationMode::Observe;
@@ -228,9 +229,8 @@ fn outcome_of(
 
 /// The mutations that the annotation `skip` names; what it names besides is warned about.
 fn unwanted(subject: &Subject<'_>, plan: &mut Plan, enforcing: bool) -> Vec<Mutation> {
-    let named = subject.annotation(SKIP).unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
     let mut unwanted = Vec::new();
-    for name in named {
+    for name in entries(subject.annotation(SKIP).unwrap_or_default()) {
         match Mutation::from_name(name) {
             Some(mutation) => unwanted.push(mutation),
             None if enforcing => plan.warn(format!("annotation {SKIP}: there is no mutation \"{name}\"")),
@@ -241,7 +241,7 @@ fn unwanted(subject: &Subject<'_>, plan: &mut Plan, enforcing: bool) -> Vec<Muta
 }
 
 /// Adds the mutations that were applied to the annotation `mutated`, which keeps what an earlier round put there.
-fn say_by_whom(metadata: subject::Metadata<'_>, outcomes: &[(Mutation, Outcome)], plan: &mut Plan) {
+fn say_by_whom(metadata: Metadata<'_>, outcomes: &[(Mutation, Outcome)], plan: &mut Plan) {
     let applied: Vec<_> = outcomes
         .iter()
         .filter(|(_, outcome)| *outcome == Outcome::Applied)

@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::ivy_dir::SPARK_JARS_IVY;
 use super::{Case, Outcome, Plan, Pod, Resource};
 use crate::policy::configuration::{IvyCache, Medium};
 use crate::policy::handover::hand_to;
@@ -13,15 +14,12 @@ use crate::policy::names::{IVY_CACHE_MEDIUM, IVY_CACHE_SIZE, IVY_DIR, SKIP};
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
 use crate::policy::subject::Container;
-use crate::policy::values::coordinates::coordinates;
+use crate::policy::values::coordinates::{coordinates, entries};
 use crate::policy::values::path::{is_at, is_inside, judge, may_hold_ivy, overlaps};
 use crate::policy::values::quantity::Quantity;
 
 /// The volume's name.
 const VOLUME: &str = "ivy-cache";
-
-/// What Spark reads its Ivy directory from.
-const SPARK_JARS_IVY: &str = "spark.jars.ivy";
 
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome {
     let settings = &case.policy.mutations.ivy_cache;
@@ -146,7 +144,7 @@ fn brings_its_own(resource: &Resource<'_>, settings: &IvyCache) -> bool {
 fn decline_for_driver(resource: &Resource<'_>, plan: &mut Plan) {
     let on_driver = resource.driver().get("annotations").get(SKIP).as_str();
     let before = on_driver.or(resource.metadata().annotation(SKIP)).unwrap_or_default();
-    let mut names: Vec<_> = before.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let mut names: Vec<_> = entries(before).collect();
     if names.contains(&VOLUME) {
         return;
     }

@@ -19,7 +19,7 @@ use crate::policy::values::image::ImageReference;
 use crate::policy::values::path::{is_at, is_inside, judge, may_hold_ivy, overlaps};
 
 /// What Spark reads its Ivy directory from.
-const SPARK_JARS_IVY: &str = "spark.jars.ivy";
+pub(super) const SPARK_JARS_IVY: &str = "spark.jars.ivy";
 /// Options of the JVM that resolves packages.
 const SPARK_SUBMIT_OPTS: &str = "SPARK_SUBMIT_OPTS";
 
@@ -58,9 +58,8 @@ fn is_writable_without_us(case: &Case<'_>) -> bool {
 /// Whether the driver's or server's pod will have the volume of `ivy-cache`.
 fn gets_a_volume(resource: &Resource<'_>, case: &Case<'_>) -> bool {
     let skipped = resource.metadata().annotation(SKIP).unwrap_or_default();
-    case.policy.mode_of(Mutation::IvyCache) == MutationMode::Enforce
-        && case.policy.mutations.ivy_cache.scope.covers(resource.kind().role(), case.request.namespace)
-        && !skipped.split(',').any(|name| name.trim() == Mutation::IvyCache.name())
+    case.mode_of(Mutation::IvyCache, resource.kind().role()) == MutationMode::Enforce
+        && !entries(skipped).any(|name| name == Mutation::IvyCache.name())
 }
 
 /// The options of the driver's JVM wherever a resource can name them: `-Divy.home=/tmp` there is a common cure, which

@@ -12,10 +12,12 @@ mod memory_quantity;
 mod spark_user;
 
 use super::Policy;
+use super::configuration::MutationMode;
 use super::mutation::Mutation;
 use super::outcome::Outcome;
 use super::plan::Plan;
 use super::request::Request;
+use super::role::Role;
 use super::snapshot::Snapshot;
 use super::subject::{Pod, Resource, ResourceKind};
 
@@ -28,6 +30,18 @@ pub struct Case<'a> {
     pub policy: &'a Policy,
     /// What is known of the cluster.
     pub snapshot: &'a Snapshot,
+}
+
+impl Case<'_> {
+    /// How a mutation runs on objects of a role here: off where the policy does not apply it to them.
+    #[must_use]
+    pub fn mode_of(&self, mutation: Mutation, role: Role) -> MutationMode {
+        if self.policy.mutations.scope(mutation).covers(role, self.request.namespace) {
+            self.policy.mode_of(mutation)
+        } else {
+            MutationMode::Off
+        }
+    }
 }
 
 /// A mutation and how it is applied to a pod.

@@ -49,7 +49,7 @@ impl<'a> Container<'a> {
 
     /// `args`.
     pub fn arguments(&self) -> impl Iterator<Item = &'a str> {
-        self.json.get("args").items().filter_map(super::super::document::Json::as_str)
+        self.json.get("args").items().filter_map(Json::as_str)
     }
 
     /// `securityContext.runAsUser`.

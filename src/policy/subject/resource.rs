@@ -109,7 +109,7 @@ impl<'a> Resource<'a> {
 
     /// The entries of a list in `spec.deps` (SparkApplication only), blank ones left out.
     pub fn deps(&self, list: &'static str) -> impl Iterator<Item = &'a str> {
-        let entries = self.spec.get("deps").get(list).items().filter_map(super::super::document::Json::as_str);
+        let entries = self.spec.get("deps").get(list).items().filter_map(Json::as_str);
         entries.filter(|entry| !entry.trim().is_empty())
     }
 
