@@ -10,7 +10,9 @@ mod controllers;
 mod failures;
 mod limit_ranges;
 mod offline;
+mod openshift;
 mod pod_security;
+mod registration;
 mod reinvocation;
 mod resources;
 #[path = "../support/mod.rs"]

@@ -74,7 +74,11 @@ impl Namespace {
     }
 
     pub async fn labelled(labels: &Value) -> Self {
-        let cluster = cluster().await;
+        Self::on(cluster().await, labels).await
+    }
+
+    /// One on another control plane.
+    pub async fn on(cluster: &'static Cluster, labels: &Value) -> Self {
         let client = cluster.client().await;
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-", "labels": labels}});
