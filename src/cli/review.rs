@@ -18,6 +18,7 @@ use std::env;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
@@ -152,8 +153,8 @@ impl ReviewCommand {
         let place = manifest.place.clone();
         let namespace = manifest.review["request"]["namespace"].as_str().unwrap_or_default();
         let labels: BTreeMap<_, _> = self.namespace_labels.iter().cloned().collect();
-        let snapshot =
-            Snapshot { openshift: self.openshift, namespaces: [(namespace.to_owned(), labels)].into_iter().collect() };
+        let namespaces = Arc::new([(namespace.to_owned(), labels)].into());
+        let snapshot = Snapshot { openshift: self.openshift, namespaces, ..Snapshot::default() };
         Reviewed::of(manifest, policy, &snapshot)
             .map_err(|failure| Unreadable::at(place, failure.to_string()).to_string())
     }

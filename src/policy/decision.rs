@@ -271,6 +271,7 @@ mod tests {
         Sample, application, connect_server, driver, executor, notebook, scheduled, spark_connect,
     };
     use serde_json::json;
+    use std::sync::Arc;
 
     const OPT_OUT: &str = "/metadata/labels/spark-admission.io~1enabled";
     const SKIP_ANNOTATION: &str = "/metadata/annotations/spark-admission.io~1skip";
@@ -283,7 +284,7 @@ mod tests {
 
     fn opted_out_namespace(mut sample: Sample) -> Sample {
         let labels = [(ENABLED.to_owned(), "false".to_owned())].into();
-        sample.snapshot.namespaces.insert("jupyterhub-users".into(), labels);
+        sample.snapshot.namespaces = Arc::new([("jupyterhub-users".to_owned(), labels)].into());
         sample
     }
 

@@ -19,6 +19,7 @@ pub mod handover;
 pub mod mutation;
 pub mod mutations;
 pub mod names;
+pub mod nodes;
 pub mod outcome;
 pub mod plan;
 pub mod request;

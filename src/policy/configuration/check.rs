@@ -1,6 +1,6 @@
 //! The check of a policy file against its schema: all problems at once, each with its path.
 //!
-//! Covers what the settings' schema uses (fields, lists, words, texts with a format) and is meant for nothing else.
+//! Covers what the settings' schema uses (fields, lists, words, numbers, texts with a format) and is meant for nothing else.
 
 use super::formats;
 use super::names::{elsewhere, nearest};
@@ -27,7 +27,8 @@ impl fmt::Display for Problem {
 }
 
 /// Finds all problems of a policy file. What YAML writes in more than one way is made one: a field without a value is left out, so
-/// that it has its default, and `false` where `off` is allowed is `off` (YAML 1.1, and so Helm, reads the word as a boolean).
+/// that it has its default, and `false` where `off` is allowed is `off` (YAML 1.1, and so Helm, reads the word as a boolean); `true`
+/// where `True` is allowed is that.
 pub(super) fn check(file: &mut Value) -> Vec<Problem> {
     let mut check = Check { problems: Vec::new() };
     check.visit("", schema(), file);
@@ -54,6 +55,9 @@ impl Check {
         match schema["type"].as_str() {
             Some("object") => self.object(path, schema, value),
             Some("array") => self.list(path, schema, value),
+            Some("boolean") if value.is_boolean() => {}
+            Some("boolean") => self.expected(path, "true or false", value),
+            Some("integer") => self.number(path, schema, value),
             _ => self.text(path, schema, value),
         }
     }
@@ -62,8 +66,8 @@ impl Check {
         let Value::Object(fields) = value else { return self.expected(path, "fields (name: value)", value) };
         self.names(path, schema, fields);
         for required in strings(&schema["required"]).filter(|name| fields.get(*name).is_none_or(Value::is_null)) {
-            let only = strings(&schema["properties"][required]["enum"]).collect::<String>();
-            self.report(&child(path, required), format!("missing; write {required}: {only}"));
+            let what = expectation(&schema["properties"][required]);
+            self.report(&child(path, required), format!("missing; write {required}: {what}"));
         }
         fields.retain(|_, value| !value.is_null());
         for (name, value) in fields.iter_mut() {
@@ -97,8 +101,11 @@ impl Check {
     }
 
     fn word(&mut self, path: &str, words: &[Value], value: &mut Value) {
-        if *value == Value::Bool(false) && words.iter().any(|word| word == "off") {
-            *value = Value::from("off");
+        if let Value::Bool(is_true) = *value {
+            let meant = if is_true { "True" } else { "False" };
+            if let Some(word) = words.iter().find(|word| *word == meant || !is_true && *word == "off") {
+                *value = word.clone();
+            }
         }
         if words.contains(value) {
             return;
@@ -109,6 +116,14 @@ impl Check {
             let _ = write!(message, "; did you mean {meant}?");
         }
         self.report(path, message);
+    }
+
+    fn number(&mut self, path: &str, schema: &Value, value: &Value) {
+        let bound = |name: &str| schema[name].as_u64().unwrap_or_default();
+        let (least, most) = (bound("minimum"), bound("maximum"));
+        if !value.as_u64().is_some_and(|number| (least..=most).contains(&number)) {
+            self.expected(path, &format!("a whole number from {least} to {most}"), value);
+        }
     }
 
     fn text(&mut self, path: &str, schema: &Value, value: &Value) {
@@ -149,6 +164,13 @@ pub(super) fn child(path: &str, name: &str) -> String {
         (_, true) => format!("{path}.{name}"),
         _ => format!("{path}[{}]", quoted(name)),
     }
+}
+
+/// What a required field must be: one of its words, or a text of its format.
+fn expectation(schema: &Value) -> String {
+    let words: Vec<_> = strings(&schema["enum"]).collect();
+    let wrong = || schema["format"].as_str().and_then(formats::test_of).and_then(|is_right| is_right("").err());
+    if words.is_empty() { wrong().unwrap_or_default() } else { enumerate(&words) }
 }
 
 /// A value in words.

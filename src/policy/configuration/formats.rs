@@ -2,6 +2,7 @@
 //!
 //! A format has a name, which the JSON Schema gives as `format`, and a test, which says in words what is wrong.
 
+use crate::policy::values::label::{is_key, is_value};
 use crate::policy::values::path::judge;
 use crate::policy::values::quantity::Quantity;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -19,6 +20,10 @@ pub(super) fn test_of(format: &str) -> Option<Test> {
         "package-glob" => package_glob,
         "container-name" => container_name,
         "label" => label,
+        "key" => key,
+        "word" => word,
+        "namespace" => namespace,
+        "period" => period,
         "mount-path" => mount_path,
         "size" => size,
         "version" => version,
@@ -84,6 +89,19 @@ text!(
     MountPath, "mount-path", mount_path
 );
 
+text!(
+    /// A time span, written as `90s`, `10m` or `1h`.
+    Period, "period", period
+);
+
+impl Period {
+    /// The whole seconds in it.
+    #[must_use]
+    pub fn seconds(&self) -> i64 {
+        crate::duration::parse(&self.0).map_or(0, |period| i64::try_from(period.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
 /// A label and its value, written `key=value`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -143,6 +161,11 @@ fn namespace_glob(text: &str) -> Result<(), String> {
     must(!text.is_empty() && text.chars().all(allowed), "a namespace's name (a-z, 0-9, -), with * and ? as wildcards")
 }
 
+/// A namespace's name.
+fn namespace(text: &str) -> Result<(), String> {
+    must(container_name(text).is_ok(), "the name of a namespace (1 to 63 of a-z, 0-9, -)")
+}
+
 /// An image's repository, with `*` and `?`; matched without tag and digest, so that one in the pattern would never match.
 fn image_glob(text: &str) -> Result<(), String> {
     let last_part = text.rsplit('/').next().unwrap_or(text);
@@ -172,25 +195,25 @@ fn container_name(text: &str) -> Result<(), String> {
 
 /// `key=value` of a label, by the rules of the API server.
 fn label(text: &str) -> Result<(), String> {
-    let right = text.split_once('=').is_some_and(|(key, value)| {
-        let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-        prefix.is_none_or(is_subdomain) && is_label_text(name) && (value.is_empty() || is_label_text(value))
-    });
+    let right = text.split_once('=').is_some_and(|(key, value)| is_key(key) && is_value(value));
     must(right, "a label and its value, such as spark-admission.io/notebook=true")
 }
 
-fn is_label_text(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let outer = |c: char| c.is_ascii_alphanumeric();
-    (1..=63).contains(&text.len()) && text.chars().all(allowed) && text.starts_with(outer) && text.ends_with(outer)
+/// The key of a label, annotation or taint; nothing where none is looked at.
+fn key(text: &str) -> Result<(), String> {
+    must(text.is_empty() || is_key(text), "a key such as spark-admission.io/flagged, or \"\" to look at none")
 }
 
-fn is_subdomain(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    text.len() <= 253
-        && text
-            .split('.')
-            .all(|part| !part.is_empty() && part.chars().all(allowed) && !part.starts_with('-') && !part.ends_with('-'))
+/// A word as conditions and events have them: their types, reasons and components.
+fn word(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_graphic();
+    must(!text.is_empty() && text.chars().all(allowed), "a word, such as ReadonlyFilesystem")
+}
+
+/// A time span that is not nothing.
+fn period(text: &str) -> Result<(), String> {
+    let right = crate::duration::parse(text).is_ok_and(|period| period.as_secs() > 0);
+    must(right, "a time of at least a second, such as 90s, 10m or 1h")
 }
 
 /// A path that a volume may be mounted at.
@@ -285,6 +308,14 @@ mod tests {
                 &["1Mi", "512Mi", "4Gi", "1048576", "0.5Gi", "2M"],
                 &["", "Mi", "512m", "1Ki", "0", "-1Gi", "4 Gi", "4GB", "1g", "1.2.3Gi"],
             ),
+            (
+                "key",
+                &["", "flagged", "spark-admission.io/flagged"],
+                &["a b", "a/b/c", "-a", "A.io/b", "a=b", &"a".repeat(64)],
+            ),
+            ("word", &["ReadonlyFilesystem", "True", "example.com/Broken"], &["", "a b", "ä"]),
+            ("namespace", &["default", "0-a"], &["", "*", "A", "a.b", &"a".repeat(64)]),
+            ("period", &["1h", "10m", "1m30s", "1.5s"], &["", "0", "10", "500ms", "-1h", "1 h"]),
             ("version", &["3.5.1", "3.5.0-amzn-1", "3.4.1_x+y"], &["", "3.5.1,x", "a:b", "3 5"]),
             ("connect-version", &["3.4.0", "3.5.6", "3.5.0-amzn-1"], &["", "3.5", "3.50.1", "4.0.0", "3.5.1:x"]),
         ] {

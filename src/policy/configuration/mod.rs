@@ -1,6 +1,7 @@
 //! The administrator's policy file: one YAML or JSON document, every field of which has a default.
 
 mod check;
+mod flagged_nodes;
 mod formats;
 mod globs;
 mod mutations;
@@ -11,7 +12,8 @@ mod scope;
 mod settings;
 
 pub use check::Problem;
-pub use formats::{KeyValue, MountPath, SizeLimit};
+pub use flagged_nodes::{BadCondition, BadEvent, ExcludeBy, FlaggedNodes, Strippable, Treatment, Unpinned};
+pub use formats::{KeyValue, MountPath, Period, SizeLimit};
 pub use globs::Globs;
 pub use mutations::{
     Apply, ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, Medium, MemoryQuantity, SparkUser,

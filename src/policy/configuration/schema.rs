@@ -35,6 +35,8 @@ fn build() -> Value {
     let mut schema = settings.into_generator().into_root_schema_for::<Policy>();
     RecursiveTransform(simplify_enum).transform(&mut schema);
     RecursiveTransform(close_object).transform(&mut schema);
+    RecursiveTransform(simplify_number).transform(&mut schema);
+    RecursiveTransform(require_in_items).transform(&mut schema);
     let mut schema = schema.to_value();
     limit_roles(&mut schema);
     add_defaults(&mut schema, defaults());
@@ -52,11 +54,27 @@ fn simplify_enum(schema: &mut Schema) {
     }
 }
 
+/// How a number is kept in memory is nobody's business.
+fn simplify_number(schema: &mut Schema) {
+    if schema.get("type").is_some_and(|kind| kind == "integer") {
+        schema.remove("format");
+    }
+}
+
 /// Unknown fields are refused, and none is required.
 fn close_object(schema: &mut Schema) {
     if schema.get("properties").is_some() {
         schema.remove("required");
         schema.insert("additionalProperties".to_owned(), json!(false));
+    }
+}
+
+/// But an element of a list, which has no default to fill it up, must name all of its fields.
+fn require_in_items(schema: &mut Schema) {
+    let Some(items) = schema.get_mut("items").and_then(Value::as_object_mut) else { return };
+    if let Some(Value::Object(properties)) = items.get("properties") {
+        let names: Vec<_> = properties.keys().cloned().collect();
+        items.insert("required".to_owned(), json!(names));
     }
 }
 

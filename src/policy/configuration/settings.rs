@@ -3,6 +3,7 @@
 //! No field is optional here: what a policy file does not name is filled in from [`Policy::default`] before it is read, because the
 //! default roles differ between mutations that share [`Scope`].
 
+use super::flagged_nodes::FlaggedNodes;
 use super::formats::KeyValue;
 use super::globs::Globs;
 use super::mutations::{
@@ -31,6 +32,8 @@ pub struct Policy {
     pub opt_out: OptOut,
     /// The changes that the webhook makes, each by its name.
     pub mutations: Mutations,
+    /// What flags a node, and what happens to pods that could land on one.
+    pub flagged_nodes: FlaggedNodes,
 }
 
 impl Default for Policy {
@@ -42,6 +45,7 @@ impl Default for Policy {
             notebooks: Notebooks::default(),
             opt_out: OptOut::default(),
             mutations: Mutations::default(),
+            flagged_nodes: FlaggedNodes::default(),
         }
     }
 }

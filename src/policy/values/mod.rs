@@ -1,8 +1,10 @@
-//! Values of the field: quantities, coordinates, images, paths.
+//! Values of the field: quantities, coordinates, images, labels, paths, times.
 
 pub mod connect_arguments;
 pub mod coordinates;
 pub mod image;
+pub mod label;
 pub mod path;
 pub mod quantity;
 pub mod spark_version;
+pub mod timestamp;

@@ -1,8 +1,9 @@
 //! What the parser reads, and in which words it refuses.
 
 use super::*;
+use crate::policy::configuration::formats::Period;
 use crate::policy::configuration::globs::Globs;
-use crate::policy::configuration::{Mode, MutationMode};
+use crate::policy::configuration::{BadCondition, Mode, MutationMode, Treatment};
 use crate::policy::role::{Role, Roles};
 use proptest::prelude::*;
 
@@ -57,6 +58,22 @@ fn reads() {
             "roles of one mutation",
             "mutations: {ivy-cache: {roles: [notebook]}}",
             policy(|p| p.mutations.ivy_cache.scope.roles = Roles::of(&[Role::Notebook])),
+        ),
+        (
+            "one role's treatment, a condition more, and a longer time",
+            "flaggedNodes: {unpinned: {executor: strip}, conditions: [{type: Broken, status: \"Unknown\"}], eventTTL: 90m}",
+            policy(|p| {
+                p.flagged_nodes.unpinned.executor = Treatment::Strip;
+                p.flagged_nodes.conditions = vec![BadCondition { kind: "Broken".into(), status: "Unknown".into() }];
+                p.flagged_nodes.event_ttl = Period::new("90m");
+            }),
+        ),
+        (
+            "a status without quotes, which YAML takes for a boolean",
+            "flaggedNodes: {conditions: [{type: Working, status: False}]}",
+            policy(|p| {
+                p.flagged_nodes.conditions = vec![BadCondition { kind: "Working".into(), status: "False".into() }];
+            }),
         ),
         (
             "versions with and without quotes",
@@ -212,6 +229,72 @@ fn refuses_texts_that_cannot_be() {
 }
 
 #[test]
+fn refuses_what_cannot_flag_a_node() {
+    refuses(&[
+        (
+            "a condition without its bad status",
+            "flaggedNodes: {conditions: [{type: XfsShutdown}]}",
+            "flaggedNodes.conditions[0].status: missing; write status: True, False or Unknown",
+        ),
+        (
+            "a status that is none",
+            "flaggedNodes: {conditions: [{type: XfsShutdown, status: Bad}]}",
+            "flaggedNodes.conditions[0].status: expected True, False or Unknown, found \"Bad\"",
+        ),
+        (
+            "an event without a component",
+            "flaggedNodes: {events: [{reason: Broken}]}",
+            "flaggedNodes.events[0].component: missing; write component: a word, such as ReadonlyFilesystem",
+        ),
+        (
+            "a slip in an element of a list",
+            "flaggedNodes: {events: [{reason: Broken, component: c, compoment: d}]}",
+            "flaggedNodes.events[0].compoment: unknown field; did you mean component?",
+        ),
+        (
+            "a label with a value",
+            "flaggedNodes: {label: a=b}",
+            "flaggedNodes.label: expected a key such as spark-admission.io/flagged, or \"\" to look at none; found \"a=b\"",
+        ),
+        (
+            "a time without a unit",
+            "flaggedNodes: {eventTTL: \"60\"}",
+            "flaggedNodes.eventTTL: expected a time of at least a second, such as 90s, 10m or 1h; found \"60\"",
+        ),
+        (
+            "a pattern of namespaces",
+            "flaggedNodes: {eventNamespaces: [\"*\"]}",
+            "flaggedNodes.eventNamespaces[0]: expected the name of a namespace (1 to 63 of a-z, 0-9, -); found \"*\"",
+        ),
+        (
+            "more names than a pod should carry",
+            "flaggedNodes: {maxExcludedNames: 1000}",
+            "flaggedNodes.maxExcludedNames: expected a whole number from 1 to 200, found the number 1000",
+        ),
+        (
+            "a fraction of a node",
+            "flaggedNodes: {maxExcludedNames: 1.5}",
+            "flaggedNodes.maxExcludedNames: expected a whole number from 1 to 200, found the number 1.5",
+        ),
+        (
+            "a word for a boolean",
+            "flaggedNodes: {labelFlaggedNodes: always}",
+            "flaggedNodes.labelFlaggedNodes: expected true or false, found \"always\"",
+        ),
+        (
+            "one treatment for all roles",
+            "flaggedNodes: {unpinned: strip}",
+            "flaggedNodes.unpinned: expected fields (name: value), found \"strip\"",
+        ),
+        (
+            "nothing to strip",
+            "flaggedNodes: {strip: []}",
+            "flaggedNodes.strip: expected at least one; to switch the mutation off, write mode: off instead",
+        ),
+    ]);
+}
+
+#[test]
 fn refuses_roles_that_mean_nothing() {
     refuses(&[
         (
@@ -237,7 +320,7 @@ fn refuses_roles_that_mean_nothing() {
     ]);
 }
 
-const TOP: &str = "replicas: unknown field; known here: apiVersion, kind, mode, onError, excludedNamespaces, notebooks, optOut, mutations";
+const TOP: &str = "replicas: unknown field; known here: apiVersion, kind, mode, onError, excludedNamespaces, notebooks, optOut, mutations, flaggedNodes";
 
 #[test]
 fn refuses_whole_files() {
