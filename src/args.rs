@@ -118,6 +118,12 @@ pub struct ServeArguments {
     #[command(flatten)]
     pub cluster: ClusterArguments,
 
+    /// How long to wait at the start until the cluster's nodes are known
+    ///
+    /// Until then /readyz says 503; after it, the server is ready without them, and no pod is changed on their account. Units: ms, s, m.
+    #[arg(long, env = "SPARK_ADMISSION_SYNC_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
+    pub sync_timeout: Duration,
+
     /// Register with the cluster, so that its API server asks this server
     ///
     /// Under --webhook-configuration, and from then on until `serve --unregister`. For trying it out and for servers outside of a

@@ -1,9 +1,12 @@
-//! What Prometheus may ask: reviews, mutations, connections, reloads.
+//! What Prometheus may ask: reviews, mutations, connections, reloads, and what is known of the cluster.
 //!
 //! Promised: no label takes its value from users' input (all are `&'static str` of closed sets), and counting a review
 //! allocates nothing once its labels have been seen.
 
-use std::sync::{OnceLock, atomic::AtomicU64};
+use std::{
+    sync::{OnceLock, atomic::AtomicU64},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -14,6 +17,7 @@ use prometheus_client::{
 use crate::{
     policy::{
         Mutation,
+        nodes::{Flag, Nodes},
         outcome::{Outcome, Skip},
     },
     review::Record,
@@ -41,6 +45,11 @@ struct MutationLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -119,6 +128,12 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     not_after: Gauge<f64, AtomicU64>,
     panics: Counter,
+    nodes: Gauge,
+    nodes_known: Gauge,
+    nodes_flagged: Family<ReasonLabel, Gauge>,
+    in_sync: Family<KindLabel, Gauge>,
+    watched: Family<KindLabel, Gauge<f64, AtomicU64>>,
+    snapshots: Counter,
 }
 
 impl Default for Metrics {
@@ -136,6 +151,12 @@ impl Default for Metrics {
             reloads: Family::default(),
             not_after: Gauge::default(),
             panics: Counter::default(),
+            nodes: Gauge::default(),
+            nodes_known: Gauge::default(),
+            nodes_flagged: Family::default(),
+            in_sync: Family::default(),
+            watched: Family::default(),
+            snapshots: Counter::default(),
         };
         metrics.register();
         metrics.start_at_zero();
@@ -144,6 +165,9 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// The kinds of objects that are watched in a cluster.
+    pub const WATCHED: [&'static str; 5] = ["nodes", "events", "namespaces", "limitranges", "resourcequotas"];
+
     fn register(&mut self) {
         let all = &mut self.registry;
         all.register("reviews", "Reviews answered, by operation, resource, role and outcome", self.reviews.clone());
@@ -169,6 +193,24 @@ impl Metrics {
             self.not_after.clone(),
         );
         all.register("panics", "Panics caught; each cost one review at most", self.panics.clone());
+        all.register("nodes", "Nodes in the snapshot by which pods are decided on", self.nodes.clone());
+        all.register(
+            "nodes_known",
+            "Whether the nodes are known; 0 while they have not been in sync for too long",
+            self.nodes_known.clone(),
+        );
+        all.register("nodes_flagged", "Nodes that are flagged, by what flags them", self.nodes_flagged.clone());
+        all.register(
+            "watch_in_sync",
+            "Whether what is known is what stands in the cluster, by kind",
+            self.in_sync.clone(),
+        );
+        all.register(
+            "watch_last_event_timestamp_seconds",
+            "When a watch last brought something, by kind (Unix time)",
+            self.watched.clone(),
+        );
+        all.register("snapshots", "Snapshots of the cluster that were composed", self.snapshots.clone());
         all.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     }
 
@@ -178,6 +220,9 @@ impl Metrics {
             for result in ["ok", "failed"] {
                 drop(self.reloads.get_or_create(&ReloadLabels { what: what.name(), result }));
             }
+        }
+        for reason in Flag::NAMES {
+            drop(self.nodes_flagged.get_or_create(&ReasonLabel { reason }));
         }
     }
 
@@ -238,6 +283,30 @@ impl Metrics {
     /// Counts a panic that the server caught.
     pub fn panicked(&self) {
         self.panics.inc();
+    }
+
+    /// Says whether what is known of a kind is what stands in the cluster.
+    pub fn in_sync(&self, kind: &'static str, is_in_sync: bool) {
+        self.in_sync.get_or_create(&KindLabel { kind }).set(is_in_sync.into());
+    }
+
+    /// Says that a watch has just brought something.
+    pub fn watched(&self, kind: &'static str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.watched.get_or_create(&KindLabel { kind }).set(now.as_secs_f64());
+    }
+
+    /// Counts a snapshot, and says what nodes are in it. A node that two things flag counts for both.
+    pub fn composed(&self, nodes: Option<&Nodes>) {
+        self.snapshots.inc();
+        self.nodes.set(nodes.map_or(0, |nodes| i64::try_from(nodes.len()).unwrap_or(i64::MAX)));
+        self.nodes_known.set(nodes.is_some().into());
+        for reason in Flag::NAMES {
+            let is_flagged = |(_, flags): &(_, &[Flag])| flags.iter().any(|flag| flag.name() == reason);
+            let count = nodes.map_or(0, |nodes| nodes.flagged().filter(is_flagged).count());
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.nodes_flagged.get_or_create(&ReasonLabel { reason }).set(count);
+        }
     }
 
     /// All metrics in the `OpenMetrics` text format.

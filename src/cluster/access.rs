@@ -16,6 +16,8 @@ use serde_json::Value;
 
 /// How long one request may take. A cluster that is slower than this cannot be worked with.
 const REQUEST: Duration = Duration::from_secs(10);
+/// How long a connection may be silent. A watch ends within the minute, and is asked for again.
+const SILENCE: Duration = Duration::from_secs(90);
 /// Where a pod finds the token of its account.
 const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
@@ -158,21 +160,54 @@ impl Cluster {
     /// # Errors
     /// [`Error::Place`].
     pub async fn at(place: Place) -> Result<Self, Error> {
+        Self::with_patience(place, SILENCE).await
+    }
+
+    /// Finds the way in; a connection that was asked something and on which nothing arrives for so long is given up.
+    ///
+    /// # Errors
+    /// [`Error::Place`].
+    pub async fn with_patience(place: Place, silence: Duration) -> Result<Self, Error> {
         let unusable = |why| Error::Place { place: place.clone(), why };
         let mut config = place.config().await.map_err(unusable)?;
         config.connect_timeout = Some(REQUEST);
+        config.read_timeout = Some(silence);
+        // The time counts from a request on, not from when its connection was used last.
+        config.reset_reader_on_write = true;
         let address = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(|error| unusable(innermost(&error)))?;
         Ok(Self { client, address, place })
     }
 
-    /// Whether an API group is served.
+    /// The versions in which an API group is served, such as `karpenter.sh/v1`; none where it is not.
     ///
     /// # Errors
     /// Nobody answered, or what is no list of groups.
-    pub async fn serves(&self, group: &str) -> Result<bool, Error> {
+    pub async fn versions(&self, group: &str) -> Result<Vec<String>, Error> {
         let groups = self.answered("list the API groups", self.client.list_api_groups()).await?;
-        Ok(groups.groups.iter().any(|served| served.name == group))
+        let versions =
+            groups.groups.into_iter().filter(|served| served.name == group).flat_map(|served| served.versions);
+        Ok(versions.map(|version| version.group_version).collect())
+    }
+
+    /// Whether a resource of an API group is served, in any version.
+    ///
+    /// # Errors
+    /// Nobody answered, or what is no list of resources.
+    pub async fn serves(&self, group: &str, plural: &str) -> Result<bool, Error> {
+        for version in self.versions(group).await? {
+            let what = format!("list the resources of {version}");
+            let served = self.answered(&what, self.client.list_api_group_resources(&version)).await?;
+            if served.resources.iter().any(|resource| resource.name == plural) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// For watching what is there.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// Sends one request; `what` says what it is for, in the words of "cannot ...".
@@ -201,7 +236,7 @@ impl Cluster {
 }
 
 /// What is at the bottom of an error: around it, each layer says only that it failed.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
         innermost = cause;

@@ -1,16 +1,24 @@
-//! The cluster that the webhook works for: the way in, what is read there, and how the API server comes to ask us.
+//! The cluster that the webhook works for: the way in, what is known of it, and how the API server comes to ask us.
 //!
 //! ```text
-//! Place (a kubeconfig, or the pod we run in) --> Cluster --> openshift     --> policy::Snapshot
-//!                                                       `-> Registration  --> webhook configurations
+//! Place (a kubeconfig, or the pod we run in) --> Cluster --> Platform, what it serves  --> Snapshots --> policy::Snapshot
+//!                                                       |-> Watch (a kind each) --> Known --^
+//!                                                       `-> Registration --> webhook configurations
 //! ```
-//! Promised: what goes wrong is one sentence that says what to do, and is said before anything is changed.
+//! Promised: what goes wrong is one sentence that says what to do, and is said before anything is changed. What was seen last stays in
+//! use while nothing can be seen, and that is not for ever.
 
 mod access;
-pub mod openshift;
+mod platform;
 mod registration;
+mod snapshots;
+mod store;
+mod watch;
+mod watched;
 mod webhook_url;
 
 pub use access::{Cluster, Error, Place};
+pub use platform::Platform;
 pub use registration::{Registration, unregister};
+pub use snapshots::{FirstSync, Pace, Snapshots};
 pub use webhook_url::WebhookUrl;

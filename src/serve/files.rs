@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::Error;
 use crate::{
@@ -15,8 +15,8 @@ use crate::{
 pub(super) struct Files {
     /// Where reloads are counted.
     pub(super) metrics: Arc<Metrics>,
-    /// Told of each file that has brought something new.
-    pub(super) changed: Arc<Notify>,
+    /// Tells everybody who listens of each file that has brought something new.
+    pub(super) changed: watch::Sender<()>,
 }
 
 impl Files {
@@ -32,10 +32,10 @@ impl Files {
 
     /// Hands each new good value on, for ever.
     pub(super) fn follow<T: Send + 'static>(&self, source: Source<T>, apply: impl Fn(T) + Send + 'static) {
-        let changed = Arc::clone(&self.changed);
+        let changed = self.changed.clone();
         let apply = move |value| {
             apply(value);
-            changed.notify_one();
+            changed.send_replace(());
         };
         tokio::spawn(reload::follow(source, reload::EVERY, Arc::clone(&self.metrics), apply));
     }

@@ -9,11 +9,11 @@ mod signals;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
-use tokio::{runtime::Builder, sync::Notify, task::JoinHandle, time::timeout};
+use tokio::{runtime::Builder, sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
     args::ServeArguments,
-    cluster::{self, Cluster, Place, WebhookUrl, openshift},
+    cluster::{self, Cluster, FirstSync, Pace, Place, Platform, Snapshots, WebhookUrl},
     metrics::{Metrics, Reloaded},
     policy::{Policy, Snapshot},
     server::{Admin, Lifecycle, Limits, Listener, ServerTls, Stage, Webhook, admin_router, router},
@@ -31,8 +31,6 @@ const THREADS: usize = 4;
 const OTHER_DESCRIPTORS: u64 = 64;
 /// How long a cluster is given to take this replica out of its endpoints, where there is a cluster.
 const DRAIN_DELAY: Duration = Duration::from_secs(10);
-/// How often to look whether the cluster has become, or is no longer, OpenShift.
-const OPENSHIFT_EVERY: Duration = Duration::from_mins(10);
 
 /// Runs the server until it is told to go.
 ///
@@ -55,16 +53,18 @@ async fn serve_until_told(arguments: &ServeArguments) -> Result<ExitCode, Error>
     // Before anything is printed: who reads the address may send a signal at once.
     let mut signals = Signals::listen()?;
     let metrics = Arc::new(Metrics::default());
-    let lifecycle = Lifecycle::default();
     let limits = limits();
-    let files = Files { metrics: Arc::clone(&metrics), changed: Arc::new(Notify::new()) };
+    let files = Files { metrics: Arc::clone(&metrics), changed: watch::Sender::default() };
 
+    let changed = files.changed.subscribe();
     let webhook = webhook(arguments, &files, &limits)?;
     // Before a certificate is made: a start that fails must not replace what another server uses.
     can_listen("--listen", arguments.listen)?;
     let cluster = cluster_of(arguments).await?;
+    let lifecycle = if cluster.is_some() { Lifecycle::starting() } else { Lifecycle::default() };
     if let Some(cluster) = &cluster {
-        follow_openshift(cluster, &webhook).await?;
+        let first_sync = know(cluster, &webhook, &files).await?;
+        tokio::spawn(ready_when_synced(first_sync, arguments.sync_timeout, lifecycle.clone()));
     }
     let (tls, standalone) = certificate::tls(arguments, &files)?;
     let certificate = Arc::clone(tls.certificate());
@@ -102,7 +102,7 @@ async fn serve_until_told(arguments: &ServeArguments) -> Result<ExitCode, Error>
     }
     announce(reviews.local_addr()?, probes.local_addr()?, standalone.as_ref(), registrar.as_ref())?;
     if let Some(registrar) = registrar {
-        tokio::spawn(registrar.keep(files.changed));
+        tokio::spawn(registrar.keep(changed));
     }
     tokio::spawn(probes.run());
     let reviews = tokio::spawn(reviews.run());
@@ -149,17 +149,35 @@ async fn cluster_of(arguments: &ServeArguments) -> Result<Option<Cluster>, Error
     }
 }
 
-/// Looks whether the cluster is OpenShift, and goes on looking.
-async fn follow_openshift(cluster: &Cluster, webhook: &Arc<Webhook>) -> Result<(), Error> {
-    let openshift = openshift::is_served(cluster).await?;
-    tracing::info!(openshift, "the cluster answers");
-    let webhook = Arc::clone(webhook);
-    let know = move |openshift| {
-        webhook.snapshot.rcu(|known| Snapshot { openshift, ..Snapshot::clone(known) });
+/// Looks what the cluster serves, and keeps what is known of it current from here on.
+async fn know(cluster: &Cluster, webhook: &Arc<Webhook>, files: &Files) -> Result<FirstSync, Error> {
+    let platform = Platform::of(cluster).await?;
+    let Platform { openshift, karpenter } = platform;
+    tracing::info!(openshift, karpenter, "the cluster answers");
+    // The first review may come before the nodes are known, and is decided by this.
+    webhook.snapshot.store(Arc::new(Snapshot { openshift, karpenter, ..Snapshot::default() }));
+    let (decided_by, kept_current) = (Arc::clone(webhook), Arc::clone(webhook));
+    let snapshots = Snapshots {
+        cluster: cluster.clone(),
+        platform,
+        policy: Box::new(move || decided_by.policy.load_full()),
+        policy_changed: files.changed.subscribe(),
+        publish: Box::new(move |snapshot| kept_current.snapshot.store(Arc::new(snapshot))),
+        metrics: Arc::clone(&files.metrics),
+        pace: Pace::default(),
     };
-    know(openshift);
-    tokio::spawn(openshift::follow(cluster.clone(), openshift, OPENSHIFT_EVERY, know));
-    Ok(())
+    Ok(snapshots.start())
+}
+
+/// Ready as soon as the cluster is known, or when that has taken too long.
+async fn ready_when_synced(mut first_sync: FirstSync, limit: Duration, lifecycle: Lifecycle) {
+    if timeout(limit, first_sync.wait_for(|synced| *synced)).await.is_err() {
+        tracing::warn!(
+            ?limit,
+            "the cluster is not known yet: ready without its nodes, and no pod is changed on their account"
+        );
+    }
+    lifecycle.advance(Stage::Serving);
 }
 
 /// How the API server calls this server: as it was told, else where the server listens.

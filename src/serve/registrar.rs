@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::Error;
 use crate::{
@@ -44,9 +44,8 @@ impl Registrar {
     }
 
     /// Registers it anew whenever a file has changed, for ever.
-    pub(super) async fn keep(self, changed: Arc<Notify>) {
-        loop {
-            changed.notified().await;
+    pub(super) async fn keep(self, mut changed: watch::Receiver<()>) {
+        while changed.changed().await.is_ok() {
             while let Err(error) = self.register().await {
                 tracing::error!(%error, "cannot register what has changed; trying again");
                 tokio::time::sleep(AGAIN).await;

@@ -18,7 +18,7 @@ use crate::{certs::CurrentCertificate, metrics::Metrics};
 pub struct Admin {
     /// All metrics.
     pub metrics: Arc<Metrics>,
-    /// How far the server is on its way out.
+    /// How far the server is on its way.
     pub lifecycle: Lifecycle,
     /// The certificate in force.
     pub certificate: Arc<CurrentCertificate>,
@@ -29,6 +29,9 @@ impl Admin {
     fn why_not_ready(&self) -> Option<String> {
         if self.lifecycle.is_leaving() {
             return Some("the server is shutting down".into());
+        }
+        if self.lifecycle.is_starting() {
+            return Some("the nodes of the cluster are not known yet".into());
         }
         self.certificate.why_invalid(SystemTime::now())
     }

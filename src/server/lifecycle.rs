@@ -1,10 +1,12 @@
-//! From serving over draining to stopping: the one thing that every part of the server watches.
+//! From starting over serving and draining to stopping: the one thing that every part of the server watches.
 
 use tokio::sync::watch;
 
 /// How far the server is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
+    /// Not ready yet, but serving everybody.
+    Starting,
     /// As usual.
     Serving,
     /// Not ready, but serving everybody; answers tell their clients to connect elsewhere.
@@ -24,9 +26,21 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
+    /// Of a server that is not ready from the start.
+    #[must_use]
+    pub fn starting() -> Self {
+        Self(watch::Sender::new(Stage::Starting))
+    }
+
     /// Goes on to a stage; never back.
     pub fn advance(&self, stage: Stage) {
         self.0.send_if_modified(|now| std::mem::replace(now, stage.max(*now)) < stage);
+    }
+
+    /// Whether it is too early for clients to come.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        *self.0.borrow() == Stage::Starting
     }
 
     /// Whether clients should go elsewhere.

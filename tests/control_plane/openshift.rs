@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use spark_admission::{
-    cluster::{Cluster, Place, openshift},
+    cluster::{Cluster, Place, Platform},
     policy::Snapshot,
 };
+use tokio::sync::watch;
 
 use crate::{
     cluster::{Namespace, probe, register},
@@ -26,9 +27,16 @@ async fn sparks_user_is_left_to_openshift_while_it_is_one() {
     let place = Place::Kubeconfig { file: Some(here.cluster().admin()), context: None };
     let cluster = Cluster::at(place).await.unwrap();
     let webhook = Arc::clone(&server.webhook);
-    let know = move |openshift| webhook.snapshot.store(Arc::new(Snapshot { openshift, ..Snapshot::default() }));
-    assert!(!openshift::is_served(&cluster).await.unwrap());
-    tokio::spawn(openshift::follow(cluster, false, Duration::from_millis(50), know));
+    let platform = Platform::of(&cluster).await.unwrap();
+    assert!(!platform.openshift);
+    let (tell, mut told) = watch::channel(platform);
+    tokio::spawn(Platform::follow(cluster, Duration::from_millis(50), tell));
+    tokio::spawn(async move {
+        while told.changed().await.is_ok() {
+            let openshift = told.borrow_and_update().openshift;
+            webhook.snapshot.store(Arc::new(Snapshot { openshift, ..Snapshot::default() }));
+        }
+    });
     register(&here, server.address, &server.ca.pem, |_| {}).await;
     assert_eq!(user(&here).await, 185);
 

@@ -54,6 +54,11 @@ impl Constraints {
         Self { demands: of_ranges.chain(of_quotas).filter(|demand| !demand.resources.is_empty()).collect() }
     }
 
+    /// What several demand together.
+    pub fn add(&mut self, other: &Self) {
+        self.demands.extend_from_slice(&other.demands);
+    }
+
     /// Whether nothing is demanded.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -27,6 +27,9 @@ pub struct Metadata {
     /// Its uid.
     #[serde(deserialize_with = "or_default")]
     pub uid: String,
+    /// The version of the object, for whoever watches it.
+    #[serde(deserialize_with = "or_default")]
+    pub resource_version: String,
     /// When it was created, RFC 3339.
     #[serde(deserialize_with = "or_default")]
     pub creation_timestamp: String,
@@ -174,6 +177,15 @@ pub struct EventSeries {
     /// When it happened last.
     #[serde(deserialize_with = "or_default")]
     pub last_observed_time: String,
+}
+
+/// A v1 `Namespace`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct NamespaceObject {
+    /// Name and labels.
+    #[serde(deserialize_with = "or_default")]
+    pub metadata: Metadata,
 }
 
 /// A v1 `LimitRange`.

@@ -1,0 +1,350 @@
+//! Keeps the snapshot of the cluster current: composes it of what the watches know, whenever that makes a difference.
+//!
+//! Promised: a snapshot is made of complete lists only; node data that has not been in sync for the policy's `staleAfter` is not in it,
+//! nor is any where it is not known which namespaces demand limits.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use kube::Api;
+use tokio::sync::{Notify, watch as channel};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Cluster, Platform,
+    watch::{Freshness, Known, Watch},
+    watched::Watched,
+};
+use crate::{
+    metrics::Metrics,
+    policy::{
+        Policy, Snapshot,
+        configuration::FlaggedNodes,
+        nodes::{
+            Constraints, Node, NodeEvent, Nodes,
+            objects::{LimitRangeObject, NamespaceObject, ResourceQuotaObject, Texts},
+        },
+    },
+};
+
+/// The events that are watched. The field is called so in both APIs: what was written as `events.k8s.io/v1` is the same object.
+const ABOUT_NODES: &str = "involvedObject.kind=Node";
+/// It is looked at the snapshot at least so often, in case that the clock was set.
+const LOOK: Duration = Duration::from_mins(1);
+
+/// How often things are done. A test is in more of a hurry.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How far apart two snapshots are at least.
+    pub gather: Duration,
+    /// After how many seconds a request that watches is ended, and followed by another one.
+    pub watch_seconds: u32,
+    /// How often it is looked what the cluster serves.
+    pub platform: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { gather: Duration::from_millis(100), watch_seconds: 60, platform: Duration::from_mins(10) }
+    }
+}
+
+/// What snapshots are made of, and for whom.
+pub struct Snapshots {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What the cluster is, as it was seen at the start.
+    pub platform: Platform,
+    /// The policy in force.
+    pub policy: Box<dyn Fn() -> Arc<Policy> + Send>,
+    /// Told when it is another one.
+    pub policy_changed: channel::Receiver<()>,
+    /// Takes each snapshot.
+    pub publish: Box<dyn Fn(Snapshot) + Send>,
+    /// Where it is counted.
+    pub metrics: Arc<Metrics>,
+    /// How often things are done.
+    pub pace: Pace,
+}
+
+/// Tells when every watch has once been in sync, or is not allowed to.
+pub type FirstSync = channel::Receiver<bool>;
+
+impl Snapshots {
+    /// Watches the cluster and publishes snapshots for ever.
+    #[must_use]
+    pub fn start(self) -> FirstSync {
+        let (platform, seen) = channel::channel(self.platform);
+        tokio::spawn(Platform::follow(self.cluster.clone(), self.pace.platform, platform));
+        let (synced, first_sync) = channel::channel(false);
+        tokio::spawn(Composer::new(self, seen, synced).run());
+        first_sync
+    }
+}
+
+/// A watch that runs as long as this lives.
+struct Watching<T> {
+    known: Arc<Known<T>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+struct Composer {
+    given: Snapshots,
+    platform: channel::Receiver<Platform>,
+    synced: channel::Sender<bool>,
+    changed: Arc<Notify>,
+    /// The settings that nodes and events are watched by.
+    settings: FlaggedNodes,
+    nodes: Watching<Node>,
+    /// By namespace.
+    events: BTreeMap<String, Watching<NodeEvent>>,
+    namespaces: Watching<Texts>,
+    limit_ranges: Watching<Constraints>,
+    quotas: Watching<Constraints>,
+    /// What snapshots share as long as it is the same.
+    labels: Shared<Texts>,
+    constraints: Shared<Constraints>,
+    /// Whether the last snapshot had nodes.
+    has_nodes: bool,
+}
+
+/// Something by namespace, with the generations that it was made of.
+struct Shared<T> {
+    generations: [u64; 2],
+    all: Arc<HashMap<String, T>>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { generations: [0; 2], all: Arc::default() }
+    }
+}
+
+impl Composer {
+    fn new(given: Snapshots, platform: channel::Receiver<Platform>, synced: channel::Sender<bool>) -> Self {
+        let settings = (given.policy)().flagged_nodes.clone();
+        let changed = Arc::new(Notify::new());
+        let mut composer = Self {
+            nodes: given.watch_nodes(Known::new(&changed), &settings),
+            events: BTreeMap::new(),
+            namespaces: given.watch(None, Known::new(&changed), |it: NamespaceObject| Some(it.metadata.labels)),
+            limit_ranges: given.watch(None, Known::new(&changed), |it: LimitRangeObject| demands(&[it], &[])),
+            quotas: given.watch(None, Known::new(&changed), |it: ResourceQuotaObject| demands(&[], &[it])),
+            labels: Shared::default(),
+            constraints: Shared::default(),
+            has_nodes: false,
+            given,
+            platform,
+            synced,
+            changed,
+            settings,
+        };
+        composer.watch_events();
+        composer
+    }
+
+    async fn run(mut self) {
+        loop {
+            let composed = Instant::now();
+            let look = self.compose();
+            tokio::select! {
+                () = self.changed.notified() => {}
+                Ok(()) = self.platform.changed() => {}
+                Ok(()) = self.given.policy_changed.changed() => self.follow_policy(),
+                () = tokio::time::sleep(look) => {}
+            }
+            tokio::time::sleep_until((composed + self.given.pace.gather).into()).await;
+        }
+    }
+
+    /// Starts the watches anew that the policy shapes, where it has changed that; until they have listed everything, what they knew
+    /// stays in use. Events of a namespace that no longer counts are forgotten at once.
+    fn follow_policy(&mut self) {
+        let settings = (self.given.policy)().flagged_nodes.clone();
+        if settings == self.settings {
+            return;
+        }
+        self.settings = settings;
+        self.nodes = self.given.watch_nodes(Arc::clone(&self.nodes.known), &self.settings);
+        self.watch_events();
+    }
+
+    fn watch_events(&mut self) {
+        let mut before = std::mem::take(&mut self.events);
+        for namespace in &self.settings.event_namespaces {
+            let known = before.remove(namespace).map_or_else(|| Known::new(&self.changed), |it| Arc::clone(&it.known));
+            self.events.insert(namespace.clone(), self.given.watch_events(namespace, known, &self.settings));
+        }
+    }
+
+    /// Publishes what is known now, and returns when to look again if nothing happens.
+    fn compose(&mut self) -> Duration {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (usable, stale_in) = self.usable();
+        let nodes = usable.then(|| self.nodes_at(now));
+        self.say(nodes.as_ref());
+        self.measure(nodes.as_ref());
+        let look = self.look(now, stale_in, nodes.as_ref());
+        let Platform { openshift, karpenter } = *self.platform.borrow_and_update();
+        let snapshot = Snapshot {
+            openshift,
+            karpenter,
+            namespaces: self.labels(),
+            nodes: nodes.map(Arc::new),
+            constraints: self.constraints(),
+        };
+        (self.given.publish)(snapshot);
+        if self.freshness().iter().all(|(_, freshness)| *freshness != Freshness::Never) {
+            self.synced.send_if_modified(|synced| !std::mem::replace(synced, true));
+        }
+        look
+    }
+
+    /// Every watch by its kind, and how fresh what it knows is.
+    fn freshness(&self) -> Vec<(&'static str, Freshness)> {
+        let mut all = vec![
+            ("nodes", self.nodes.known.freshness()),
+            ("limitranges", self.limit_ranges.known.freshness()),
+            ("resourcequotas", self.quotas.known.freshness()),
+            ("namespaces", self.namespaces.known.freshness()),
+        ];
+        all.extend(self.events.values().map(|events| ("events", events.known.freshness())));
+        all
+    }
+
+    /// Whether node data may be used, and in what time it no longer may. Without knowing who demands limits nobody could take any off.
+    fn usable(&self) -> (bool, Option<Duration>) {
+        let stale_after = Duration::from_secs(self.settings.stale_after.seconds().unsigned_abs());
+        let needed = [&self.limit_ranges.known, &self.quotas.known].map(|known| known.freshness());
+        let mut stale_in = None;
+        for freshness in needed.into_iter().chain([self.nodes.known.freshness()]) {
+            match freshness {
+                Freshness::Now => {}
+                Freshness::Never | Freshness::Forbidden => return (false, None),
+                Freshness::Until(then) => {
+                    let left = stale_after.saturating_sub(then.elapsed());
+                    if left.is_zero() {
+                        return (false, None);
+                    }
+                    stale_in = Some(stale_in.map_or(left, |other: Duration| other.min(left)));
+                }
+            }
+        }
+        (true, stale_in)
+    }
+
+    fn nodes_at(&self, now: Duration) -> Nodes {
+        let nodes = self.nodes.known.all().into_iter().map(|(_, node)| node).collect();
+        let events = self.events.values().flat_map(|events| events.known.all());
+        let events: Vec<_> = events.map(|(_, event)| NodeEvent::clone(&event)).collect();
+        Nodes::new(nodes, &events, &self.settings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    fn look(&self, now: Duration, stale_in: Option<Duration>, nodes: Option<&Nodes>) -> Duration {
+        let expiry = nodes.and_then(Nodes::next_expiry).and_then(|expiry| u64::try_from(expiry).ok());
+        let expires_in = expiry.map(|expiry| Duration::from_secs(expiry).saturating_sub(now));
+        [stale_in, expires_in].into_iter().flatten().fold(LOOK, Duration::min)
+    }
+
+    /// Says once that nodes have come to be known, or no longer are.
+    fn say(&mut self, nodes: Option<&Nodes>) {
+        let had_nodes = std::mem::replace(&mut self.has_nodes, nodes.is_some());
+        match nodes {
+            Some(nodes) if !had_nodes => {
+                tracing::info!(
+                    nodes = nodes.len(),
+                    flagged = nodes.flagged().count(),
+                    "the nodes of the cluster are known"
+                );
+            }
+            None if had_nodes => tracing::warn!(
+                stale_after_seconds = self.settings.stale_after.seconds(),
+                "the nodes of the cluster have not been seen for too long: no pod is changed on their account until they are known again"
+            ),
+            _ => {}
+        }
+    }
+
+    fn measure(&self, nodes: Option<&Nodes>) {
+        let all = self.freshness();
+        for kind in Metrics::WATCHED {
+            let is_in_sync = |(its, freshness): &(_, _)| *its != kind || *freshness == Freshness::Now;
+            self.given.metrics.in_sync(kind, all.iter().all(is_in_sync));
+        }
+        self.given.metrics.composed(nodes);
+    }
+
+    fn labels(&mut self) -> Arc<HashMap<String, Texts>> {
+        let generations = [self.namespaces.known.generation(), 0];
+        if generations != self.labels.generations {
+            let all = self.namespaces.known.all().into_iter();
+            let all = all.map(|(key, labels)| (name(&key).to_owned(), Texts::clone(&labels))).collect();
+            self.labels = Shared { generations, all: Arc::new(all) };
+        }
+        Arc::clone(&self.labels.all)
+    }
+
+    fn constraints(&mut self) -> Arc<HashMap<String, Constraints>> {
+        let generations = [self.limit_ranges.known.generation(), self.quotas.known.generation()];
+        if generations != self.constraints.generations {
+            let mut all = HashMap::<String, Constraints>::new();
+            for (key, demands) in self.limit_ranges.known.all().into_iter().chain(self.quotas.known.all()) {
+                all.entry(namespace(&key).to_owned()).or_default().add(&demands);
+            }
+            self.constraints = Shared { generations, all: Arc::new(all) };
+        }
+        Arc::clone(&self.constraints.all)
+    }
+}
+
+impl Snapshots {
+    fn watch<O: Watched, T: PartialEq + Send + Sync + 'static>(
+        &self,
+        namespace: Option<&str>,
+        known: Arc<Known<T>>,
+        keep: impl Fn(O) -> Option<T> + Send + Sync + 'static,
+    ) -> Watching<T> {
+        let client = self.cluster.client();
+        let watch = Watch {
+            api: namespace.map_or_else(|| Api::all(client.clone()), |it| Api::namespaced_with(client.clone(), it, &())),
+            fields: namespace.map(|_| ABOUT_NODES.to_owned()),
+            seconds: self.pace.watch_seconds,
+            metrics: Arc::clone(&self.metrics),
+        };
+        let task = watch.start(Arc::clone(&known), keep);
+        Watching { known, _task: AbortOnDropHandle::new(task) }
+    }
+
+    fn watch_nodes(&self, known: Arc<Known<Node>>, settings: &FlaggedNodes) -> Watching<Node> {
+        let settings = settings.clone();
+        self.watch(None, known, move |node| Some(Node::read(node, &settings)))
+    }
+
+    fn watch_events(
+        &self,
+        namespace: &str,
+        known: Arc<Known<NodeEvent>>,
+        settings: &FlaggedNodes,
+    ) -> Watching<NodeEvent> {
+        let settings = settings.clone();
+        self.watch(Some(namespace), known, move |event| NodeEvent::read(event, &settings))
+    }
+}
+
+/// What they demand; nothing is not kept.
+fn demands(limit_ranges: &[LimitRangeObject], quotas: &[ResourceQuotaObject]) -> Option<Constraints> {
+    Some(Constraints::read(limit_ranges, quotas)).filter(|demands| !demands.is_empty())
+}
+
+/// What stands before the slash of `namespace/name`.
+fn namespace(key: &str) -> &str {
+    key.split_once('/').map_or(key, |(namespace, _)| namespace)
+}
+
+/// What stands behind the slash of `namespace/name`.
+fn name(key: &str) -> &str {
+    key.split_once('/').map_or(key, |(_, name)| name)
+}
