@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use futures_util::FutureExt as _;
 use kube::Api;
 use tokio::sync::{Notify, watch as channel};
 use tokio_util::task::AbortOnDropHandle;
@@ -157,6 +158,8 @@ impl Composer {
                 () = tokio::time::sleep(look) => {}
             }
             tokio::time::sleep_until((composed + self.given.pace.gather).into()).await;
+            // What has come meanwhile is in the next one.
+            let _ = self.changed.notified().now_or_never();
         }
     }
 

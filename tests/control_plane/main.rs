@@ -9,6 +9,7 @@ mod cluster;
 mod controllers;
 mod failures;
 mod limit_ranges;
+mod nodes;
 mod offline;
 mod openshift;
 mod pod_security;
@@ -18,3 +19,4 @@ mod resources;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;
+mod watch_faults;

@@ -6,10 +6,12 @@
 //! Cluster     the control plane: certificates, addresses, the definitions of Spark's resources
 //! Namespace   what a test does on it, and what is printed when it fails
 //! Registered  the webhook, registered for one namespace
+//! Followed    the snapshot of the cluster, kept current in this process
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
+mod followed;
 mod namespace;
 mod processes;
 mod programs;
@@ -31,6 +33,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+pub use followed::Followed;
 pub use namespace::Namespace;
 pub use webhook::{Registered, probe, register};
 
@@ -48,6 +51,8 @@ const CONTROLLERS: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
 /// A running control plane.
 pub struct Cluster {
     processes: Processes,
+    /// How its API server is started.
+    apiserver: Vec<String>,
     kubeconfig: Kubeconfig,
     controllers: OnceCell<()>,
 }
@@ -55,20 +60,57 @@ pub struct Cluster {
 /// The control plane of this process; started by the first test that asks. If it cannot be started, every test says why.
 pub async fn cluster() -> &'static Cluster {
     static SHARED: OnceCell<Result<Cluster, String>> = OnceCell::const_new();
-    let shared = SHARED.get_or_init(Cluster::start).await;
+    let shared = SHARED.get_or_init(|| Cluster::start(&[])).await;
     shared.as_ref().unwrap_or_else(|why| panic!("{why}"))
 }
 
 impl Cluster {
     /// Another one, for a test that changes what concerns every namespace. It ends with the process.
     pub async fn of_my_own() -> &'static Self {
-        let started = Self::start().await.unwrap_or_else(|why| panic!("{why}"));
+        Self::of_my_own_with(&[]).await
+    }
+
+    /// Another one, whose API server has these flags too.
+    pub async fn of_my_own_with(flags: &'static [&str]) -> &'static Self {
+        let started = Self::start(flags).await.unwrap_or_else(|why| panic!("{why}"));
         Box::leak(Box::new(started))
+    }
+
+    /// Has its API server end, as a crash does; etcd goes on.
+    pub fn end_apiserver(&self) {
+        self.processes.end("kube-apiserver");
+    }
+
+    /// Has the API server start again that was ended.
+    pub async fn start_apiserver(&self) {
+        let programs = programs(&PROGRAMS).await.unwrap();
+        self.processes.start(programs.path("kube-apiserver"), &self.apiserver).unwrap();
+        self.until_ready(Instant::now() + START).await.unwrap();
+    }
+
+    /// Has its API server stand still: connections stay open, and nobody answers.
+    pub fn stop_apiserver(&self) {
+        self.processes.signal("kube-apiserver", "STOP");
+    }
+
+    /// Has the API server go on that stands still.
+    pub fn continue_apiserver(&self) {
+        self.processes.signal("kube-apiserver", "CONT");
+    }
+
+    /// Lets a command join: it ends with the tests.
+    pub fn adopt<'a>(&self, command: &'a mut std::process::Command) -> &'a mut std::process::Command {
+        self.processes.adopt(command)
     }
 
     /// The kubeconfig of its administrator.
     pub fn admin(&self) -> PathBuf {
         self.processes.folder().join("admin.conf")
+    }
+
+    /// A new folder, which goes when the control plane does.
+    pub fn scratch(&self) -> PathBuf {
+        tempfile::tempdir_in(self.processes.folder()).unwrap().keep()
     }
 
     /// A new kubeconfig, made of the administrator's.
@@ -80,12 +122,12 @@ impl Cluster {
         file
     }
 
-    async fn start() -> Result<Self, String> {
+    async fn start(flags: &[&str]) -> Result<Self, String> {
         let programs = programs(&PROGRAMS).await?;
         // A port that was free a moment ago may be taken by the time that it is wanted.
         let mut why = String::new();
         for _ in 0..3 {
-            match Self::start_once(&programs).await {
+            match Self::start_once(&programs, flags).await {
                 Ok(cluster) => return Ok(cluster),
                 Err(error) => why = error,
             }
@@ -93,7 +135,7 @@ impl Cluster {
         Err(format!("the control plane does not start: {why}"))
     }
 
-    async fn start_once(programs: &Programs) -> Result<Self, String> {
+    async fn start_once(programs: &Programs, flags: &[&str]) -> Result<Self, String> {
         let started = Instant::now();
         let said = |error: io::Error| error.to_string();
         let processes = Processes::new().map_err(said)?;
@@ -102,8 +144,10 @@ impl Cluster {
         let kubeconfig = write_files(folder, port).map_err(said)?;
 
         processes.start(programs.path("etcd"), &etcd_arguments(folder)).map_err(said)?;
-        processes.start(programs.path("kube-apiserver"), &apiserver_arguments(folder, port)).map_err(said)?;
-        let cluster = Self { processes, kubeconfig, controllers: OnceCell::new() };
+        let mut apiserver = apiserver_arguments(folder, port);
+        apiserver.extend(flags.iter().map(|&flag| flag.to_owned()));
+        processes.start(programs.path("kube-apiserver"), &apiserver).map_err(said)?;
+        let cluster = Self { processes, apiserver, kubeconfig, controllers: OnceCell::new() };
         cluster.until_ready(started + START).await?;
         cluster.prepare(programs.path("spark-operator-crds"), started + START).await?;
         cluster.announce(started).await;

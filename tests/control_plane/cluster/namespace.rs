@@ -137,6 +137,11 @@ impl Namespace {
         send(&self.client, "PATCH", &self.path_of(object), MERGE, patch).await
     }
 
+    /// A merge patch of something that is in no namespace.
+    pub async fn merge_at(&self, path: &str, patch: &Value) -> Answer {
+        send(&self.client, "PATCH", path, MERGE, patch).await
+    }
+
     pub async fn merge_status(&self, object: &Value, patch: &Value) -> Answer {
         send(&self.client, "PATCH", &(self.path_of(object) + "/status"), MERGE, patch).await
     }

@@ -72,6 +72,23 @@ impl Processes {
         Ok(())
     }
 
+    /// Sends a program a signal by its name, such as `STOP`.
+    pub fn signal(&self, name: &str, signal: &str) {
+        let running = self.running.lock().unwrap();
+        let (_, child) = running.iter().find(|(running, _)| running == name).unwrap();
+        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success(), "{name} is not there");
+    }
+
+    /// Kills a program.
+    pub fn end(&self, name: &str) {
+        let mut running = self.running.lock().unwrap();
+        let place = running.iter().position(|(running, _)| running == name).unwrap();
+        let (_, mut child) = running.remove(place);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     fn log_file(&self, name: &str) -> PathBuf {
         self.folder.join(name).with_added_extension("log")
     }
