@@ -93,7 +93,7 @@ impl<'a> Placement<'a> {
     fn tolerates(&self, node: &Node) -> bool {
         let mut keeping_off = node.taints.iter().filter(|taint| taint.effect != Effect::Other);
         keeping_off.all(|taint| self.tolerations.iter().any(|toleration| toleration.covers(taint)))
-            && (!node.unschedulable || self.tolerations.iter().any(|toleration| toleration.covers_cordon()))
+            && (!node.unschedulable || self.tolerations.iter().any(Toleration::covers_cordon))
     }
 }
 
@@ -102,7 +102,7 @@ pub const TERMS: &str = "nodeSelectorTerms";
 
 /// What node affinity a pod's spec requires; null where it requires none.
 #[must_use]
-pub fn required_terms<'a>(spec: Json<'a>) -> Json<'a> {
+pub fn required_terms(spec: Json<'_>) -> Json<'_> {
     spec.get("affinity").get("nodeAffinity").get("requiredDuringSchedulingIgnoredDuringExecution")
 }
 
@@ -113,7 +113,7 @@ pub fn is_empty_term(term: Json<'_>) -> bool {
 }
 
 /// The extended resources that a container asks for; where there is no request, a limit is one.
-fn extended_resources<'a>(container: Json<'a>) -> impl Iterator<Item = &'a str> {
+fn extended_resources(container: Json<'_>) -> impl Iterator<Item = &str> {
     let resources = container.get("resources");
     let lists = ["requests", "limits"].into_iter();
     let asked = lists.flat_map(move |list| resources.get(list).members());
@@ -301,19 +301,19 @@ mod tests {
         Placement::of(Document::parse(&text).unwrap().root()).fits(node)
     }
 
-    fn required(terms: Value) -> Value {
+    fn required(terms: &Value) -> Value {
         json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
     }
 
-    fn expressions(expressions: Value) -> Value {
-        required(json!([{"matchExpressions": expressions}]))
+    fn expressions(expressions: &Value) -> Value {
+        required(&json!([{"matchExpressions": expressions}]))
     }
 
     #[test]
     #[rustfmt::skip]
     fn by_labels_and_names() {
-        let of = |key: &str, operator: &str, values: Value| expressions(json!([{"key": key, "operator": operator, "values": values}]));
-        let field = |key: &str, operator: &str, values: Value| required(json!([{"matchFields": [{"key": key, "operator": operator, "values": values}]}]));
+        let of = |key: &str, operator: &str, values: Value| expressions(&json!([{"key": key, "operator": operator, "values": values}]));
+        let field = |key: &str, operator: &str, values: Value| required(&json!([{"matchFields": [{"key": key, "operator": operator, "values": values}]}]));
         for (case, spec, expected) in [
             ("nothing is asked", json!({}), true),
             ("the node by its name", json!({"nodeName": "one", "nodeSelector": {"zone": "b"}}), true),
@@ -345,7 +345,7 @@ mod tests {
             ("an operator that is none", of("zone", "Is", json!(["a"])), false),
             ("a key that is none", of("a b", "DoesNotExist", json!([])), false),
             ("a value that is none", of("zone", "NotIn", json!(["a b"])), false),
-            ("all expressions must match", expressions(json!([{"key": "zone", "operator": "Exists"}, {"key": "cores", "operator": "DoesNotExist"}])), false),
+            ("all expressions must match", expressions(&json!([{"key": "zone", "operator": "Exists"}, {"key": "cores", "operator": "DoesNotExist"}])), false),
             ("its name in a field", field("metadata.name", "In", json!(["one"])), true),
             ("another name", field("metadata.name", "In", json!(["two"])), false),
             ("not its name", field("metadata.name", "NotIn", json!(["one"])), false),
@@ -354,15 +354,15 @@ mod tests {
             ("a field that exists does not parse", field("metadata.name", "Exists", json!([])), false),
             ("a field that no node has", field("metadata.uid", "In", json!(["u"])), false),
             ("a field that no node has, excluded", field("metadata.uid", "NotIn", json!(["u"])), true),
-            ("an expression and a field must both match", required(json!([{"matchExpressions": [{"key": "zone", "operator": "Exists"}], "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["two"]}]}])), false),
-            ("one of two terms", required(json!([{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["b"]}]}, {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}])), true),
-            ("a term that does not parse is passed over", required(json!([{"matchExpressions": [{"key": "zone", "operator": "Is"}]}, {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}])), true),
-            ("an empty term matches nothing", required(json!([{}])), false),
-            ("no terms match nothing", required(json!([])), false),
+            ("an expression and a field must both match", required(&json!([{"matchExpressions": [{"key": "zone", "operator": "Exists"}], "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["two"]}]}])), false),
+            ("one of two terms", required(&json!([{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["b"]}]}, {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}])), true),
+            ("a term that does not parse is passed over", required(&json!([{"matchExpressions": [{"key": "zone", "operator": "Is"}]}, {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}])), true),
+            ("an empty term matches nothing", required(&json!([{}])), false),
+            ("no terms match nothing", required(&json!([])), false),
             ("an affinity of nothing matches nothing", json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}}), false),
             ("an affinity that is null", json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": null}}}), true),
             ("preferred terms never pin", json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["two"]}]}}]}}}), true),
-            ("selector and affinity must both match", { let mut spec = expressions(json!([{"key": "zone", "operator": "Exists"}])); spec["nodeSelector"] = json!({"zone": "b"}); spec }, false),
+            ("selector and affinity must both match", { let mut spec = expressions(&json!([{"key": "zone", "operator": "Exists"}])); spec["nodeSelector"] = json!({"zone": "b"}); spec }, false),
         ] {
             assert_eq!(fits(&spec, &one()), expected, "{case}");
         }
