@@ -406,7 +406,7 @@ mod tests {
         for (case, sample, expected) in [
             ("all of them", driver(), said("ivy-cache,ivy-dir,spark-user")),
             ("in addition to an earlier round's", driver().with(annotation, "memory-quantity"), said("ivy-cache,ivy-dir,spark-user,memory-quantity")),
-            ("what another version said stays", driver().with(annotation, "limit-stripping"), said("ivy-cache,ivy-dir,spark-user,limit-stripping")),
+            ("what another version said stays", driver().with(annotation, "disk-sweeping"), said("ivy-cache,ivy-dir,spark-user,disk-sweeping")),
             ("nothing new", driver().with(annotation, "ivy-cache,ivy-dir,spark-user"), vec![]),
             ("nothing at all", driver().under("ivy-cache: {mode: off}, spark-user: {mode: off}"), vec![]),
         ] {

@@ -17,11 +17,15 @@ pub enum Mutation {
     ExecutorTemplate,
     /// `512m` of memory becomes `512Mi`.
     MemoryQuantity,
+    /// A pod is kept off flagged nodes.
+    NodeSteering,
+    /// A pod that would run on flagged nodes loses its limits.
+    LimitStripping,
 }
 
 impl Mutation {
     /// Every mutation, in the order in which they are listed to users.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::IvyCache,
         Self::IvyDir,
         Self::SparkUser,
@@ -29,6 +33,8 @@ impl Mutation {
         Self::ConnectReadiness,
         Self::ExecutorTemplate,
         Self::MemoryQuantity,
+        Self::NodeSteering,
+        Self::LimitStripping,
     ];
 
     /// The mutation's name in the policy, in annotations, logs and metrics.
@@ -42,6 +48,8 @@ impl Mutation {
             Self::ConnectReadiness => "connect-readiness",
             Self::ExecutorTemplate => "executor-template",
             Self::MemoryQuantity => "memory-quantity",
+            Self::NodeSteering => "node-steering",
+            Self::LimitStripping => "limit-stripping",
         }
     }
 

@@ -89,6 +89,12 @@ reasons! {
         PortUnknown "port-unknown" "the port that the server will listen on cannot be known",
         NoExecutor "no-executor" "there is no executor section",
         WarnedOnly "warned-only" "this could only be warned about",
+        NodesUnknown "nodes-unknown" "the nodes of the cluster are not known",
+        NoFlaggedNode "no-flagged-node" "it is bound for no flagged node",
+        UnpinnedIgnored "unpinned-ignored" "it can land on other nodes too, and the policy leaves such pods as they are",
+        LimitsGo "limits-go" "it cannot or shall not be kept off flagged nodes; its limits go instead",
+        Steered "steered" "it is kept off flagged nodes instead",
+        LimitsRequired "limits-required" "a LimitRange or ResourceQuota of the namespace demands limits",
     }
 }
 

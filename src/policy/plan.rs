@@ -93,6 +93,13 @@ impl Plan {
         self.edits.iter().any(|edit| edit.path == *path && (self.observing || !edit.observed))
     }
 
+    /// What is wanted to stand at `path`, by the last who wanted something there.
+    #[must_use]
+    pub fn wanted(&self, path: &FieldPath) -> Option<&Value> {
+        let mut edits = self.edits.iter().rev().filter(|edit| edit.path == *path && (self.observing || !edit.observed));
+        edits.find_map(|edit| if let Change::Set(value) = &edit.change { Some(value) } else { None })
+    }
+
     fn want(&mut self, path: FieldPath, change: Change) {
         self.edits.push(Edit { path, change, mutation: self.mutation, observed: self.observing });
     }

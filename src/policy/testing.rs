@@ -1,9 +1,13 @@
 //! Samples of Spark work for the tables in the mutations' tests: a base of each kind, and what a case changes in it.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
+use super::configuration::FlaggedNodes;
 use super::document::Document;
 use super::field_path::Step;
+use super::nodes::{Node, Nodes};
 use super::outcome::Outcome;
 use super::plan::Change;
 use super::request::{Operation, Request};
@@ -124,6 +128,27 @@ impl Sample {
         self
     }
 
+    /// The same under a policy that says only this of `flaggedNodes`.
+    pub(crate) fn under_flagged(mut self, flagged_nodes: &str) -> Self {
+        let text = format!("apiVersion: spark-admission.io/v1alpha1\nkind: Policy\nflaggedNodes: {{{flagged_nodes}}}");
+        self.policy = Box::new(Policy::parse(&text).unwrap());
+        self
+    }
+
+    /// The same on a cluster of these nodes, by the default settings.
+    pub(crate) fn on(mut self, nodes: Vec<Value>) -> Self {
+        let settings = FlaggedNodes::default();
+        let node = |node: Value| Arc::new(Node::read(serde_json::from_value(node).unwrap(), &settings));
+        self.snapshot.nodes = Some(Arc::new(Nodes::new(nodes.into_iter().map(node).collect(), &[], &settings, 0)));
+        self
+    }
+
+    /// The same on a cluster whose nodes Karpenter makes.
+    pub(crate) fn beside_karpenter(mut self) -> Self {
+        self.snapshot.karpenter = true;
+        self
+    }
+
     /// An update of what another sample says.
     pub(crate) fn updating(mut self, old: Sample) -> Self {
         self.old = Some(old.object);
@@ -169,6 +194,18 @@ impl Sample {
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.decided().warnings
     }
+}
+
+/// A node with these labels.
+pub(crate) fn node(name: &str, labels: &Value) -> Value {
+    json!({"metadata": {"name": name, "labels": labels}})
+}
+
+/// A node that says itself that it is in trouble.
+pub(crate) fn flagged_node(name: &str, labels: &Value) -> Value {
+    let mut node = node(name, labels);
+    node["status"] = json!({"conditions": [{"type": "ReadonlyFilesystem", "status": "True"}]});
+    node
 }
 
 fn lines(decision: &Decision, mutation: Option<Mutation>) -> Vec<String> {

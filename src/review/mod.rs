@@ -21,7 +21,7 @@ pub use envelope::UnreadableEnvelope;
 pub use record::Record;
 
 use crate::policy::configuration::OnError;
-use crate::policy::outcome::Outcome;
+use crate::policy::outcome::{Outcome, Skip};
 use crate::policy::request::Request;
 use crate::policy::{Decision, Policy, Role, Snapshot, decide, decision};
 use envelope::{Envelope, Unreadable};
@@ -127,12 +127,20 @@ fn judged<'a>(
     response.audit_annotations = decision
         .outcomes
         .iter()
-        .filter(|(_, outcome)| !matches!(outcome, Outcome::Skipped(_)))
-        .map(|(mutation, outcome)| (mutation.name(), outcome.name()))
+        .filter_map(|(mutation, outcome)| Some((mutation.name(), audited(*outcome)?)))
         .collect();
     record.take(&decision, !operations.is_empty());
     response.warnings.clone_from(&decision.warnings);
     Ok((response, decision))
+}
+
+/// What the audit log is told of an outcome: what was done, and what could not be done though it should have been.
+const fn audited(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Skipped(Skip::LimitsRequired) => Some(outcome.reason()),
+        Outcome::Skipped(_) => None,
+        _ => Some(outcome.name()),
+    }
 }
 
 /// Runs code of the policy core; a panic in it ends neither the connection nor the server.

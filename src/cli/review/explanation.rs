@@ -82,6 +82,12 @@ pub const fn purpose(mutation: Mutation, is_pod: bool) -> &'static str {
         Mutation::ConnectPackage => "Spark 3.4 and 3.5 do not bring Spark Connect along; this package does",
         Mutation::ConnectReadiness => "the server counts as ready when its port answers, not when its process starts",
         Mutation::ExecutorTemplate => "the operator fails on a SparkConnect whose executor template has no container",
+        Mutation::NodeSteering => {
+            "on a node whose filesystem is in trouble a pod with limits fails to start, and others are free"
+        }
+        Mutation::LimitStripping => {
+            "on a node whose filesystem is in trouble a pod starts without limits, and fails with them"
+        }
         Mutation::MemoryQuantity => "m is a thousandth in Kubernetes, so 512m of memory is half a byte; Mi was meant",
     }
 }

@@ -16,8 +16,8 @@ pub use flagged_nodes::{BadCondition, BadEvent, ExcludeBy, FlaggedNodes, Strippa
 pub use formats::{KeyValue, MountPath, Period, SizeLimit};
 pub use globs::Globs;
 pub use mutations::{
-    Apply, ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, Medium, MemoryQuantity, SparkUser,
-    Submission,
+    Apply, ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, LimitStripping, Medium,
+    MemoryQuantity, NodeSteering, SparkUser, Submission,
 };
 pub use parse::{DEFAULT_FILE, PolicyError};
 pub use schema::{API_VERSION, KIND, schema};

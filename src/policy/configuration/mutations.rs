@@ -203,6 +203,36 @@ impl Default for MemoryQuantity {
     }
 }
 
+/// Settings of `node-steering`; those of flagged nodes are its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSteering {
+    /// Where and how it runs.
+    #[serde(flatten)]
+    pub scope: Scope,
+}
+
+impl Default for NodeSteering {
+    fn default() -> Self {
+        Self { scope: Scope::of(&Role::ALL) }
+    }
+}
+
+/// Settings of `limit-stripping`; those of flagged nodes are its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitStripping {
+    /// Where and how it runs.
+    #[serde(flatten)]
+    pub scope: Scope,
+}
+
+impl Default for LimitStripping {
+    fn default() -> Self {
+        Self { scope: Scope::of(&Role::ALL) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::policy::configuration::Mutations;

@@ -51,7 +51,7 @@ mod tests {
             ("the other way to join words", "sparkUser", Some("spark-user")),
             ("underscores", "memory_quantity", Some("memory-quantity")),
             ("a plural", "connect-packages", Some("connect-package")),
-            ("nothing near", "node-steering", None),
+            ("nothing near", "quota-keeping", None),
             ("nothing at all", "", None),
         ] {
             assert_eq!(nearest(wrong, Mutation::ALL.iter().map(|mutation| mutation.name())), expected, "{case}");

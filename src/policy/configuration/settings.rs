@@ -7,7 +7,8 @@ use super::flagged_nodes::FlaggedNodes;
 use super::formats::KeyValue;
 use super::globs::Globs;
 use super::mutations::{
-    ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, MemoryQuantity, SparkUser,
+    ConnectPackage, ConnectReadiness, ExecutorTemplate, IvyCache, IvyDir, LimitStripping, MemoryQuantity, NodeSteering,
+    SparkUser,
 };
 use super::scope::{MutationMode, Scope};
 use crate::policy::mutation::Mutation;
@@ -140,6 +141,10 @@ pub struct Mutations {
     pub executor_template: ExecutorTemplate,
     /// Memory that was written as `512m` (half a byte) becomes `512Mi`.
     pub memory_quantity: MemoryQuantity,
+    /// A pod that could land on a flagged node or on another is kept off the flagged ones.
+    pub node_steering: NodeSteering,
+    /// A pod that would run on flagged nodes loses the limits with which it would not start there.
+    pub limit_stripping: LimitStripping,
 }
 
 impl Mutations {
@@ -154,6 +159,8 @@ impl Mutations {
             Mutation::ConnectReadiness => &self.connect_readiness.scope,
             Mutation::ExecutorTemplate => &self.executor_template.scope,
             Mutation::MemoryQuantity => &self.memory_quantity.scope,
+            Mutation::NodeSteering => &self.node_steering.scope,
+            Mutation::LimitStripping => &self.limit_stripping.scope,
         }
     }
 
@@ -161,7 +168,11 @@ impl Mutations {
     #[must_use]
     pub const fn possible_roles(mutation: Mutation) -> Roles {
         match mutation {
-            Mutation::IvyCache | Mutation::IvyDir | Mutation::MemoryQuantity => Roles::ALL,
+            Mutation::IvyCache
+            | Mutation::IvyDir
+            | Mutation::MemoryQuantity
+            | Mutation::NodeSteering
+            | Mutation::LimitStripping => Roles::ALL,
             // A notebook's user is that of its own image, and its home belongs to that user.
             Mutation::SparkUser => Roles::of(&[Role::Driver, Role::Executor, Role::ConnectServer]),
             Mutation::ConnectPackage => Roles::of(&[Role::Driver, Role::ConnectServer]),

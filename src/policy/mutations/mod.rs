@@ -8,8 +8,11 @@ mod connect_readiness;
 mod executor_template;
 mod ivy_cache;
 mod ivy_dir;
+mod limit_stripping;
 mod memory_quantity;
+mod node_steering;
 mod spark_user;
+mod treatment;
 
 use super::Policy;
 use super::configuration::MutationMode;
@@ -50,13 +53,15 @@ pub type OfPod = (Mutation, fn(&Pod<'_>, &Case<'_>, &mut Plan) -> Outcome);
 /// A mutation and how it is applied to a resource.
 pub type OfResource = (Mutation, fn(&Resource<'_>, &Case<'_>, &mut Plan) -> Outcome);
 
-/// What pods go through, in order: `ivy-dir` reads where `ivy-cache` mounted the volume.
+/// What pods go through, in order: `ivy-dir` reads where `ivy-cache` mounted the volume, and limits are repaired before they go.
 pub const OF_PODS: &[OfPod] = &[
     (Mutation::MemoryQuantity, memory_quantity::of_pod),
     (Mutation::IvyCache, ivy_cache::of_pod),
     (Mutation::IvyDir, ivy_dir::of_pod),
     (Mutation::SparkUser, spark_user::of_pod),
     (Mutation::ConnectReadiness, connect_readiness::of_pod),
+    (Mutation::NodeSteering, node_steering::of_pod),
+    (Mutation::LimitStripping, limit_stripping::of_pod),
 ];
 
 /// What resources go through, in order: the Ivy mutations count the package that `connect-package` added.
@@ -68,14 +73,19 @@ pub const fn of_resources(kind: ResourceKind) -> &'static [OfResource] {
             (Mutation::ConnectPackage, connect_package::of_resource),
             (Mutation::IvyDir, ivy_dir::of_resource),
             (Mutation::IvyCache, ivy_cache::of_resource),
+            (Mutation::LimitStripping, limit_stripping::of_resource),
         ],
         ResourceKind::SparkConnect => &[
             (Mutation::MemoryQuantity, memory_quantity::of_resource),
             (Mutation::ConnectPackage, connect_package::of_resource),
             (Mutation::ExecutorTemplate, executor_template::of_resource),
             (Mutation::IvyDir, ivy_dir::of_resource),
+            (Mutation::LimitStripping, limit_stripping::of_resource),
         ],
         // Judged and warned about, never changed: the applications made of it come by again.
-        ResourceKind::ScheduledSparkApplication => &[(Mutation::MemoryQuantity, memory_quantity::of_schedule)],
+        ResourceKind::ScheduledSparkApplication => &[
+            (Mutation::MemoryQuantity, memory_quantity::of_schedule),
+            (Mutation::LimitStripping, limit_stripping::of_resource),
+        ],
     }
 }

@@ -141,10 +141,7 @@ mod tests {
     #[derive(Default)]
     struct Pod {
         class: &'static str,
-        terminating: bool,
-        best_effort: bool,
-        reaching: bool,
-        pod_level: bool,
+        is: &'static [&'static str],
     }
 
     impl Counted for Pod {
@@ -152,27 +149,27 @@ mod tests {
             self.class
         }
         fn is_terminating(&self) -> bool {
-            self.terminating
+            self.is.contains(&"terminating")
         }
         fn is_best_effort(&self) -> bool {
-            self.best_effort
+            self.is.contains(&"best effort")
         }
         fn reaches_other_namespaces(&self) -> bool {
-            self.reaching
+            self.is.contains(&"reaching")
         }
         fn has_pod_level_resources(&self) -> bool {
-            self.pod_level
+            self.is.contains(&"set as a whole")
         }
     }
 
     const BOTH: &[Strippable] = &[Strippable::Cpu, Strippable::Memory];
 
-    fn range(limits: Value) -> Constraints {
+    fn range(limits: &Value) -> Constraints {
         let object = json!({"metadata": {"name": "r"}, "spec": {"limits": limits}});
         Constraints::read(&[serde_json::from_value(object).unwrap()], &[])
     }
 
-    fn quota(spec: Value) -> Constraints {
+    fn quota(spec: &Value) -> Constraints {
         let object = json!({"metadata": {"name": "q"}, "spec": spec});
         Constraints::read(&[], &[serde_json::from_value(object).unwrap()])
     }
@@ -192,7 +189,7 @@ mod tests {
             ("of another resource", json!([{"type": "Container", "max": {"memory": "1Gi"}}]), &[Strippable::Cpu], None),
             ("nothing", Value::Null, BOTH, None),
         ] {
-            assert_eq!(range(limits).demanded(&Pod::default(), strip), expected, "{case}");
+            assert_eq!(range(&limits).demanded(&Pod::default(), strip), expected, "{case}");
         }
     }
 
@@ -207,15 +204,15 @@ mod tests {
             ("of limits", json!({"hard": hard}), Pod::default(), by),
             ("of requests", json!({"hard": {"requests.memory": "1Gi", "memory": "1Gi"}}), Pod::default(), None),
             ("of limits of ephemeral storage, which are only counted", json!({"hard": {"limits.ephemeral-storage": "1Gi"}}), Pod::default(), None),
-            ("resources of the pod as a whole", json!({"hard": hard}), Pod { pod_level: true, ..Pod::default() }, None),
-            ("for pods that end, and it does", scoped("Terminating"), Pod { terminating: true, ..Pod::default() }, by),
+            ("resources of the pod as a whole", json!({"hard": hard}), Pod { is: &["set as a whole"], ..Pod::default() }, None),
+            ("for pods that end, and it does", scoped("Terminating"), Pod { is: &["terminating"], ..Pod::default() }, by),
             ("for pods that end, and it does not", scoped("Terminating"), Pod::default(), None),
             ("for pods that do not end", scoped("NotTerminating"), Pod::default(), by),
             ("for pods that ask for something", scoped("NotBestEffort"), Pod::default(), by),
-            ("for pods that ask for something, and it does not", scoped("NotBestEffort"), Pod { best_effort: true, ..Pod::default() }, None),
+            ("for pods that ask for something, and it does not", scoped("NotBestEffort"), Pod { is: &["best effort"], ..Pod::default() }, None),
             ("for pods that ask for nothing", scoped("BestEffort"), Pod::default(), None),
             ("for pods that reach into other namespaces", scoped("CrossNamespacePodAffinity"), Pod::default(), None),
-            ("for pods that reach, and it does", scoped("CrossNamespacePodAffinity"), Pod { reaching: true, ..Pod::default() }, by),
+            ("for pods that reach, and it does", scoped("CrossNamespacePodAffinity"), Pod { is: &["reaching"], ..Pod::default() }, by),
             ("of a scope that nobody knows", scoped("Tomorrow"), Pod::default(), by),
             ("for a priority class", priority("In", json!(["high"])), Pod { class: "high", ..Pod::default() }, by),
             ("for another priority class", priority("In", json!(["high"])), Pod { class: "low", ..Pod::default() }, None),
@@ -225,7 +222,7 @@ mod tests {
             ("for any priority class, of a pod without", priority("Exists", Value::Null), Pod::default(), None),
             ("for no priority class", priority("DoesNotExist", Value::Null), Pod::default(), by),
         ] {
-            assert_eq!(quota(spec).demanded(&pod, BOTH), expected, "{case}");
+            assert_eq!(quota(&spec).demanded(&pod, BOTH), expected, "{case}");
         }
     }
 

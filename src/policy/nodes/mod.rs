@@ -5,6 +5,7 @@
 //! limit ranges, quotas   ──> Constraints, by namespace           ─────────────────────────────────────────┘
 //! ```
 
+mod candidates;
 pub mod constraints;
 mod event;
 mod flags;
@@ -15,6 +16,7 @@ pub mod objects;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use candidates::{Landing, Placement, TERMS, is_empty_term, required_terms};
 pub use constraints::Constraints;
 pub use event::NodeEvent;
 pub use flags::{Flag, flags_of};
@@ -22,6 +24,9 @@ pub use labels::Labels;
 pub use node::{Condition, Effect, Node, Taint, is_extended};
 
 use crate::policy::configuration::FlaggedNodes;
+
+/// A flagged node, and what flags it.
+pub type Flagged<'n> = (&'n Arc<Node>, &'n [Flag]);
 
 /// Every node with the flags that it has at one moment, in the order of the names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,7 +81,7 @@ impl Nodes {
     }
 
     /// The flagged nodes, and what flags each.
-    pub fn flagged(&self) -> impl Iterator<Item = (&Arc<Node>, &[Flag])> {
+    pub fn flagged(&self) -> impl Iterator<Item = Flagged<'_>> {
         self.flagged.iter().filter_map(|(place, flags)| Some((self.all.get(*place)?, flags.as_slice())))
     }
 

@@ -4,6 +4,7 @@ use super::{Container, Metadata};
 use crate::policy::document::Json;
 use crate::policy::field_path::{FieldPath, path};
 use crate::policy::names::DRIVER_CONTAINER;
+use crate::policy::nodes::Placement;
 use crate::policy::role::Role;
 use crate::policy::values::coordinates::entries;
 
@@ -169,6 +170,25 @@ impl<'a> Resource<'a> {
         let of_template = || self.server_container()?.env(name).map(|(_, entry)| entry);
         let value = of_list.or_else(of_template).and_then(|entry| entry.get("value").as_str());
         value.or_else(|| self.driver().get("envVars").get(name).as_str())
+    }
+
+    /// Where the pods of a section may be placed, as far as the resource tells.
+    #[must_use]
+    pub fn placement(&self, section: &'static str) -> Placement<'a> {
+        let own = self.spec.get(section);
+        let mut placement = Placement::of(own.get("template").get("spec"));
+        placement.require(own);
+        placement.require(self.spec);
+        // To Spark a Connect server is a driver.
+        let role = if section == "executor" { "executor" } else { "driver" };
+        for (key, value) in self.spec.get("sparkConf").members() {
+            let Some(rest) = key.strip_prefix("spark.kubernetes.") else { continue };
+            let label = rest.strip_prefix(role).and_then(|rest| rest.strip_prefix('.')).unwrap_or(rest);
+            if let (Some(label), Some(value)) = (label.strip_prefix("node.selector."), value.as_str()) {
+                placement.select(label, value);
+            }
+        }
+        placement
     }
 
     /// The files in the image that the application names with `local:`, as paths.
