@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    cli::{policy::PolicyCommand, review::ReviewCommand},
+    cli::{nodes::NodesCommand, policy::PolicyCommand, review::ReviewCommand},
     cluster::WebhookUrl,
     duration,
     telemetry::{LogFormat, LogLevel},
@@ -42,6 +42,8 @@ pub enum Command {
     /// Print the default policy or its schema, or check a policy file
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Show each node of the cluster, flagged or not, by what, and since when
+    Nodes(NodesCommand),
     /// Print the completions for a shell
     ///
     /// Example: `spark-admission completions bash > /etc/bash_completion.d/spark-admission`

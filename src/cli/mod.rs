@@ -1,4 +1,6 @@
 //! The commands beside the server, a file each.
 
+pub mod nodes;
+mod objects;
 pub mod policy;
 pub mod review;

@@ -5,7 +5,7 @@
 //! ```
 
 mod diff;
-mod documents;
+pub(super) mod documents;
 mod explanation;
 mod manifests;
 mod report;

@@ -47,6 +47,16 @@ impl Place {
         in_pod.then_some(Self::Pod)
     }
 
+    /// The place that kubectl would use: a kubeconfig, and in a pod without one its account.
+    #[must_use]
+    pub fn of_kubectl(file: Option<&Path>, context: Option<&str>) -> Self {
+        let kubeconfig = Self::Kubeconfig { file: file.map(Path::to_owned), context: context.map(str::to_owned) };
+        match Self::unused_kubeconfig() {
+            Some(_) => kubeconfig,
+            None => Self::chosen(file, context).unwrap_or(kubeconfig),
+        }
+    }
+
     /// The kubeconfig that kubectl would use here, for saying that it is not used.
     #[must_use]
     pub fn unused_kubeconfig() -> Option<PathBuf> {
@@ -218,7 +228,11 @@ impl Cluster {
         self.answered(what, self.client.request(request)).await
     }
 
-    async fn answered<T>(&self, what: &str, asked: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+    pub(super) async fn answered<T>(
+        &self,
+        what: &str,
+        asked: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Error> {
         let (address, place) = (self.address.clone(), self.place.clone());
         match tokio::time::timeout(REQUEST, asked).await {
             Ok(Ok(answer)) => Ok(answer),

@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     Cluster, Platform,
     watch::{Freshness, Known, Watch},
-    watched::Watched,
+    watched::{ABOUT_NODES, Watched},
 };
 use crate::{
     metrics::Metrics,
@@ -31,9 +31,7 @@ use crate::{
     },
 };
 
-/// The events that are watched. The field is called so in both APIs: what was written as `events.k8s.io/v1` is the same object.
-const ABOUT_NODES: &str = "involvedObject.kind=Node";
-/// It is looked at the snapshot at least so often, in case that the clock was set.
+/// How long a snapshot is used at most: the clock may have been set.
 const LOOK: Duration = Duration::from_mins(1);
 
 /// How often things are done. A test is in more of a hurry.
@@ -190,7 +188,7 @@ impl Composer {
         let nodes = usable.then(|| self.nodes_at(now));
         self.say(nodes.as_ref());
         self.measure(nodes.as_ref());
-        let look = self.look(now, stale_in, nodes.as_ref());
+        let look = next_look(now, stale_in, nodes.as_ref());
         let Platform { openshift, karpenter } = *self.platform.borrow_and_update();
         let snapshot = Snapshot {
             openshift,
@@ -244,12 +242,6 @@ impl Composer {
         let events = self.events.values().flat_map(|events| events.known.all());
         let events: Vec<_> = events.map(|(_, event)| NodeEvent::clone(&event)).collect();
         Nodes::new(nodes, &events, &self.settings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
-    }
-
-    fn look(&self, now: Duration, stale_in: Option<Duration>, nodes: Option<&Nodes>) -> Duration {
-        let expiry = nodes.and_then(Nodes::next_expiry).and_then(|expiry| u64::try_from(expiry).ok());
-        let expires_in = expiry.map(|expiry| Duration::from_secs(expiry).saturating_sub(now));
-        [stale_in, expires_in].into_iter().flatten().fold(LOOK, Duration::min)
     }
 
     /// Says once that nodes have come to be known, or no longer are.
@@ -335,6 +327,13 @@ impl Snapshots {
         let settings = settings.clone();
         self.watch(Some(namespace), known, move |event| NodeEvent::read(event, &settings))
     }
+}
+
+/// In what time something changes by itself: node data is too old, or an event has flagged a node for long enough.
+fn next_look(now: Duration, stale_in: Option<Duration>, nodes: Option<&Nodes>) -> Duration {
+    let expiry = nodes.and_then(Nodes::next_expiry).and_then(|expiry| u64::try_from(expiry).ok());
+    let expires_in = expiry.map(|expiry| Duration::from_secs(expiry).saturating_sub(now));
+    [stale_in, expires_in].into_iter().flatten().fold(LOOK, Duration::min)
 }
 
 /// What they demand; nothing is not kept.

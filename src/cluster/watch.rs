@@ -210,8 +210,8 @@ fn complain(kind: &str, code: u16, error: &watcher::Error) {
 fn status(error: &watcher::Error) -> Option<&Status> {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
     match error {
-        WatchError(status) => Some(status),
-        InitialListFailed(kube::Error::Api(status))
+        WatchError(status)
+        | InitialListFailed(kube::Error::Api(status))
         | WatchStartFailed(kube::Error::Api(status))
         | WatchFailed(kube::Error::Api(status)) => Some(status),
         _ => None,

@@ -14,6 +14,9 @@ use crate::policy::nodes::objects::{
     EventObject, LimitRangeObject, Metadata, NamespaceObject, NodeObject, ResourceQuotaObject,
 };
 
+/// The events that are looked at. The field is called so in the core API, which also serves what was written as `events.k8s.io/v1`.
+pub(super) const ABOUT_NODES: &str = "involvedObject.kind=Node";
+
 /// An object of a kind that is watched; all of them are of the core group, version v1.
 pub(super) trait Watched: DeserializeOwned + Clone + Debug + Send + Sync + 'static {
     const KIND: &'static str;

@@ -1,6 +1,7 @@
 //! What is claimed about Kubernetes, shown on a real API server: docs/testing.md says how it works and how to look into a failure.
 
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
+#![allow(clippy::float_cmp, reason = "what is counted is whole")]
 #![allow(unreachable_pub, reason = "nothing of a test binary can be reached from outside")]
 
 mod agreement;
@@ -16,6 +17,7 @@ mod pod_security;
 mod registration;
 mod reinvocation;
 mod resources;
+mod scale;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;

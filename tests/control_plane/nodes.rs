@@ -19,7 +19,7 @@ use crate::{
     cluster::{Cluster, Followed, Namespace},
     support::{
         client, eventually, metric,
-        process::{Serving, spark_admission},
+        process::{Serving, run, spark_admission},
     },
 };
 
@@ -142,6 +142,51 @@ async fn events_flag_the_node_that_they_are_about_and_no_other() {
             assert_eq!(followed.flags(name), Some(vec![]), "{case}");
         }
     }
+}
+
+/// `nodes` sees what the server sees, and what kubectl's output holds too.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_shows_each_node_and_what_flags_it() {
+    let here = Namespace::on(cluster().await, &json!({})).await;
+    let folder = here.cluster().scratch();
+    let file = |name: &str| folder.join(name).display().to_string();
+    let policy = format!(
+        "apiVersion: spark-admission.io/v1alpha1\nkind: Policy\nflaggedNodes: {{eventNamespaces: [{}]}}\n",
+        here.name
+    );
+    fs::write(file("policy.yaml"), policy).unwrap();
+    let [good, labelled, evented] =
+        [made(&here, "good").await, made(&here, "labelled").await, made(&here, "evented").await]
+            .map(|node| node["metadata"]["name"].as_str().unwrap().to_owned());
+    here.merge_at(&format!("{NODES}/{labelled}"), &json!({"metadata": {"labels": {"spark-admission.io/flagged": ""}}}))
+        .await
+        .object();
+    here.create(&event(&here.name, &evented, &evented)).await.object();
+    for (name, path) in
+        [("nodes.json", NODES.to_owned()), ("events.json", format!("/api/v1/namespaces/{}/events", here.name))]
+    {
+        fs::write(file(name), here.send("GET", &path, &Value::Null).await.object().to_string()).unwrap();
+    }
+    let (admin, policy) = (here.cluster().admin().display().to_string(), file("policy.yaml"));
+    let (nodes, events) = (file("nodes.json"), file("events.json"));
+    for (case, source) in [
+        ("the cluster", ["--kubeconfig", &admin, "--context", "test"]),
+        ("files", ["--nodes", &nodes, "--events", &events]),
+    ] {
+        let arguments = [&["nodes", "-o", "json", "--policy", &policy][..], &source].concat();
+        let (status, shown, errors) = run(&mut spark_admission(&arguments));
+        assert_eq!(status, Some(0), "{case}: {errors}");
+        let shown: Vec<Value> = serde_json::from_str(&shown).unwrap();
+        let by = |name: &str| shown.iter().find(|node| node["name"] == name).unwrap()["flags"][0]["by"].clone();
+        assert_eq!([by(&good), by(&labelled), by(&evented)], [Value::Null, "label".into(), "event".into()], "{case}");
+    }
+    let mut habit = spark_admission(&["nodes"]);
+    let (status, shown, errors) = run(habit.env("KUBECONFIG", &admin));
+    assert!(status == Some(0) && shown.contains(&labelled), "as kubectl does: {errors}");
+    let nobody = here.cluster().kubeconfig("nobody", |it| it["users"][0]["user"] = json!({"token": "nonsense"}));
+    let (status, shown, errors) = run(spark_admission(&["nodes"]).env("KUBECONFIG", nobody));
+    assert_eq!((status, shown.as_str()), (Some(2), ""));
+    assert!(errors.contains("does not accept the credentials"), "{errors}");
 }
 
 #[tokio::test]

@@ -14,7 +14,12 @@ use super::DEADLINE;
 
 /// The binary with its arguments; nothing of this process's environment that it would listen to.
 pub fn spark_admission(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spark-admission"));
+    spark_admission_at(Path::new(env!("CARGO_BIN_EXE_spark-admission")), arguments)
+}
+
+/// Another build of the binary.
+pub fn spark_admission_at(binary: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary);
     command.args(arguments).env_remove("KUBECONFIG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -10,26 +10,26 @@ const MOST_NODES: usize = 50_000_000;
 
 /// One document of a file.
 #[derive(Debug, PartialEq)]
-pub(super) struct Document {
+pub(in crate::cli) struct Document {
     /// Its number in the file, from 1; documents that hold nothing have none.
-    pub(super) number: usize,
+    pub(in crate::cli) number: usize,
     /// The line that it begins on, from 1.
-    pub(super) line: usize,
+    pub(in crate::cli) line: usize,
     /// What it holds, or why that cannot be read.
-    pub(super) content: Result<Value, Broken>,
+    pub(in crate::cli) content: Result<Value, Broken>,
 }
 
 /// Why a document cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Broken {
+pub(in crate::cli) struct Broken {
     /// The line of the file, from 1.
-    pub(super) line: usize,
+    pub(in crate::cli) line: usize,
     /// What is wrong there.
-    pub(super) message: String,
+    pub(in crate::cli) message: String,
 }
 
 /// The documents of a YAML or JSON text that hold anything.
-pub(super) fn documents(text: &str) -> Vec<Document> {
+pub(in crate::cli) fn documents(text: &str) -> Vec<Document> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents = chunks(text).into_iter().flat_map(Chunk::read);
     let held = documents.filter(|(_, content)| !matches!(content, Ok(Value::Null)));

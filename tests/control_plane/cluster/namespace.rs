@@ -138,8 +138,8 @@ impl Namespace {
     }
 
     /// A merge patch of something that is in no namespace.
-    pub async fn merge_at(&self, path: &str, patch: &Value) -> Answer {
-        send(&self.client, "PATCH", path, MERGE, patch).await
+    pub async fn merge_at(&self, path: &str, change: &Value) -> Answer {
+        send(&self.client, "PATCH", path, MERGE, change).await
     }
 
     pub async fn merge_status(&self, object: &Value, patch: &Value) -> Answer {
