@@ -6,8 +6,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use spark_admission::policy::configuration::FlaggedNodes;
+use spark_admission::policy::nodes::objects::{LimitRangeObject, ResourceQuotaObject};
+use spark_admission::policy::nodes::{Constraints, Node, Nodes, Placement};
 use spark_admission::policy::{Policy, Snapshot};
 use spark_admission::review::{Answer, Endpoint, answer};
+use std::sync::Arc;
+
+mod support;
+use support::scheduling::{any_nodes, any_pod_spec};
 
 /// Kinds that are looked at, each with an object in which much is to be done.
 fn subjects() -> Vec<(&'static str, &'static str, Value)> {
@@ -55,7 +62,21 @@ fn subjects() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
+/// The answer on a cluster where a pod with neither selector nor affinity could land on a flagged node, and on another.
 fn review(group: &str, kind: &str, object: &Value) -> Answer {
+    let flagged = json!({"metadata": {"name": "bad", "annotations": {"spark-admission.io/flagged": ""}}});
+    let nodes = [flagged, json!({"metadata": {"name": "good", "labels": {"zone": "a"}}})];
+    let snapshot = Snapshot { nodes: Some(Arc::new(read_nodes(&nodes))), ..Snapshot::default() };
+    review_by(&Policy::default(), &snapshot, group, kind, object)
+}
+
+fn read_nodes(nodes: &[Value]) -> Nodes {
+    let settings = FlaggedNodes::default();
+    let read = |node: &Value| Arc::new(Node::read(serde_json::from_value(node.clone()).unwrap(), &settings));
+    Nodes::new(nodes.iter().map(read).collect(), &[], &settings, 0)
+}
+
+fn review_by(policy: &Policy, snapshot: &Snapshot, group: &str, kind: &str, object: &Value) -> Answer {
     let review = json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
@@ -68,7 +89,7 @@ fn review(group: &str, kind: &str, object: &Value) -> Answer {
             "object": object,
         },
     });
-    answer(Endpoint::Mutate, review.to_string().as_bytes(), &Policy::default(), &Snapshot::default()).unwrap()
+    answer(Endpoint::Mutate, review.to_string().as_bytes(), policy, snapshot).unwrap()
 }
 
 /// The object after the patch; panics where the patch does not apply.
@@ -172,6 +193,82 @@ fn count_unknown(value: &Value) -> usize {
     }
 }
 
+/// A policy under which no pod is left to a flagged node with its limits.
+fn any_steering_policy() -> impl Strategy<Value = Policy> {
+    let unpinned = prop::sample::select(vec!["avoid", "strip"]);
+    let exclude_by = prop::sample::select(vec!["auto", "label", "name", "strip"]);
+    let steering = prop::sample::select(vec!["enforce", "enforce", "off"]);
+    (unpinned, exclude_by, 1..4_usize, steering).prop_map(|(unpinned, exclude_by, most, steering)| {
+        let file = format!(
+            "apiVersion: spark-admission.io/v1alpha1\nkind: Policy\nmutations: {{node-steering: {{mode: {steering}}}}}\n\
+             flaggedNodes: {{unpinned: {{driver: {unpinned}}}, excludeBy: {exclude_by}, maxExcludedNames: {most}}}"
+        );
+        Policy::parse(&file).unwrap()
+    })
+}
+
+/// What a namespace demands: mostly nothing.
+fn any_constraints() -> impl Strategy<Value = Constraints> {
+    prop::sample::select(vec!["", "", "", "range", "quota"]).prop_map(|what| {
+        let range =
+            json!({"metadata": {"name": "r"}, "spec": {"limits": [{"type": "Container", "max": {"cpu": "8"}}]}});
+        let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": {"limits.memory": "9Gi"}}});
+        let range: LimitRangeObject = serde_json::from_value(range).unwrap();
+        let quota: ResourceQuotaObject = serde_json::from_value(quota).unwrap();
+        match what {
+            "range" => Constraints::read(&[range], &[]),
+            "quota" => Constraints::read(&[], &[quota]),
+            _ => Constraints::default(),
+        }
+    })
+}
+
+/// The nodes that the pod could land on, flagged ones first.
+fn candidates(pod: &Value, nodes: &Nodes) -> (Vec<String>, Vec<String>) {
+    let text = pod["spec"].to_string();
+    let document = spark_admission::policy::document::Document::parse(&text).unwrap();
+    let placement = Placement::of(document.root());
+    let name = |node: &Arc<Node>| placement.fits(node).then(|| node.name.to_string());
+    (nodes.flagged().filter_map(|(node, _)| name(node)).collect(), nodes.unflagged().filter_map(name).collect())
+}
+
+/// The `resources` of the pod as a whole and of each of its containers.
+fn all_resources(pod: &mut Value) -> Vec<&mut Value> {
+    let spec = pod["spec"].as_object_mut().unwrap();
+    let mut all = Vec::new();
+    for (member, value) in spec {
+        match member.as_str() {
+            "resources" => all.push(value),
+            "containers" | "initContainers" => {
+                all.extend(value.as_array_mut().unwrap().iter_mut().map(|container| &mut container["resources"]));
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+fn has_limits(pod: &Value) -> bool {
+    let mut pod = pod.clone();
+    all_resources(&mut pod).iter().any(|it| !it["limits"]["cpu"].is_null() || !it["limits"]["memory"].is_null())
+}
+
+/// What LimitRanger does between two rounds: a container without a limit gets a default.
+fn with_default_limits(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    for container in pod["spec"]["containers"].as_array_mut().unwrap() {
+        let resources = &mut container["resources"];
+        for (name, amount) in [("cpu", "2"), ("memory", "2Gi")] {
+            for list in ["limits", "requests"] {
+                if resources[list][name].is_null() {
+                    resources[list][name] = amount.into();
+                }
+            }
+        }
+    }
+    pod
+}
+
 /// An error may be about the object's shape, never a panic.
 fn must_not_have_panicked(answer: &Answer) {
     assert!(!answer.record.panicked, "{:?}", answer.record.error);
@@ -226,6 +323,36 @@ proptest! {
                 let handed_down = is_wish || is_parent && operation["value"] == json!({});
                 prop_assert!(handed_down, "{}", operation);
             }
+        }
+    }
+
+    /// With `avoid` or `strip`, no admitted Spark pod that still has limits can land on a node flagged when it was admitted, but where
+    /// its namespace demands limits; and whoever could land on another node still can.
+    #[test]
+    fn no_pod_with_limits_can_land_on_a_flagged_node(
+        spec in any_pod_spec(),
+        nodes in any_nodes(6),
+        policy in any_steering_policy(),
+        constraints in any_constraints(),
+        karpenter in any::<bool>(),
+        limit_ranger in any::<bool>(),
+    ) {
+        let nodes = Arc::new(read_nodes(&nodes));
+        let constraints = Arc::new([("users".to_owned(), constraints)].into());
+        let snapshot = Snapshot { nodes: Some(Arc::clone(&nodes)), constraints, karpenter, ..Snapshot::default() };
+        let pod = json!({"kind": "Pod", "metadata": {"name": "pi", "labels": {"spark-role": "driver"}}, "spec": spec});
+        let first = patched(&pod, &review_by(&policy, &snapshot, "", "Pod", &pod));
+        let between = if limit_ranger { with_default_limits(&first) } else { first };
+        let answer = review_by(&policy, &snapshot, "", "Pod", &between);
+        let admitted = patched(&between, &answer);
+
+        let ((_, others_before), (flagged, others)) = (candidates(&pod, &nodes), candidates(&admitted, &nodes));
+        let is_demanded = answer.record.mutations.iter().any(|(_, outcome)| outcome.reason() == "limits-required");
+        prop_assert!(flagged.is_empty() || is_demanded || !has_limits(&admitted), "lands on {flagged:?} with limits: {admitted}");
+        prop_assert_eq!(others, others_before, "{}", admitted);
+        for (before, after) in all_resources(&mut between.clone()).iter().zip(all_resources(&mut admitted.clone())) {
+            prop_assert_eq!(&before["requests"], &after["requests"]);
+            prop_assert_eq!(&before["limits"]["nvidia.com/gpu"], &after["limits"]["nvidia.com/gpu"]);
         }
     }
 

@@ -1,9 +1,10 @@
-//! What the black-box tests share: certificates, a client over TLS, a server in this process.
+//! What the black-box tests share: certificates, a client over TLS, a server in this process, pods and nodes.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 pub mod client;
 pub mod pki;
 pub mod process;
+pub mod scheduling;
 pub mod server;
 
 use std::{future::Future, time::Duration};
