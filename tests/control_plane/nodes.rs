@@ -4,6 +4,7 @@ use std::{
     fs,
     future::Future,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,15 +12,20 @@ use axum::{Router, routing::get};
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde_json::{Value, json};
-use spark_admission::metrics::Metrics;
+use spark_admission::{
+    cluster::{Place, Platform},
+    metrics::Metrics,
+};
 use time::OffsetDateTime;
 use tokio::{net::TcpListener, sync::OnceCell};
 
 use crate::{
-    cluster::{Cluster, Followed, Namespace},
+    cluster::{Cluster, Followed, Namespace, probe, register},
+    openshift::{DEFINITIONS, definition},
     support::{
         client, eventually, metric,
         process::{Serving, run, spark_admission},
+        server::Setup,
     },
 };
 
@@ -58,6 +64,69 @@ async fn what_flags_a_node_counts_while_it_is_there() {
     eventually("the node is gone", async || followed.flags(&name).is_none()).await;
 }
 
+/// The real server and the real API server: the next driver of a node's selector loses its limits, and gets them back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_driver_is_decided_on_by_what_is_known_then() {
+    let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
+    let server = Setup::default().start().await;
+    let followed = Followed::start(here.cluster().admin(), "").await;
+    let published = Arc::clone(&server.webhook);
+    tokio::spawn(async move {
+        loop {
+            published.snapshot.store(followed.snapshot.load_full());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    register(&here, server.address, &server.ca.pem, |_| {}).await;
+    let name = made(&here, "pinned").await["metadata"]["name"].as_str().unwrap().to_owned();
+    let node = format!("{NODES}/{name}");
+    here.merge_at(&node, &json!({"metadata": {"labels": {"pool": "spark"}}})).await.object();
+    let mut driver = probe();
+    driver["spec"]["nodeSelector"] = json!({"pool": "spark"});
+    driver["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+    driver["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "2", "memory": "2Gi"}});
+    let limits =
+        async || here.create_dry(&driver).await.object()["spec"]["containers"][0]["resources"]["limits"].clone();
+    assert_eq!(limits().await["memory"], "2Gi");
+    let flagged = |value: Value| json!({"metadata": {"labels": {"spark-admission.io/flagged": value}}});
+    here.merge_at(&node, &flagged("".into())).await.object();
+    eventually("a driver that can land nowhere else has no limits", async || limits().await.is_null()).await;
+    here.merge_at(&node, &flagged(Value::Null)).await.object();
+    eventually("it keeps them when the node is repaired", async || limits().await["memory"] == "2Gi").await;
+}
+
+/// An API server of a cluster that was told not to send lists in watches.
+#[tokio::test]
+async fn lists_are_paged_where_they_are_not_streamed() {
+    let cluster = Cluster::of_my_own_with(&["--feature-gates=WatchList=false"]).await;
+    let here = Namespace::on(cluster, &json!({})).await;
+    for number in 0..3 {
+        made(&here, &format!("n{number}")).await;
+    }
+    let followed = Followed::start(cluster.admin(), "").await;
+    assert_eq!(followed.metric("spark_admission_nodes"), 3.0);
+    let name = made(&here, "later").await["metadata"]["name"].as_str().unwrap().to_owned();
+    eventually("a new one is seen", async || followed.flags(&name).is_some()).await;
+}
+
+#[tokio::test]
+async fn karpenter_is_known_by_its_nodepools() {
+    let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
+    let followed = Followed::start(here.cluster().admin(), "").await;
+    let place = Place::Kubeconfig { file: Some(here.cluster().admin()), context: None };
+    let cluster = spark_admission::cluster::Cluster::at(place).await.unwrap();
+    let karpenter = || followed.snapshot.load().karpenter;
+    for (plural, kind, expected) in [("nodeclaims", "NodeClaim", false), ("nodepools", "NodePool", true)] {
+        here.send("POST", DEFINITIONS, &definition("karpenter.sh", plural, kind)).await.object();
+        let served = format!("/apis/karpenter.sh/v1/{plural}");
+        eventually(plural, async || here.send("GET", &served, &Value::Null).await.status == 200).await;
+        assert_eq!(Platform::of(&cluster).await.unwrap().karpenter, expected, "{plural}");
+    }
+    eventually("Karpenter is there", async || karpenter()).await;
+    here.send("DELETE", &format!("{DEFINITIONS}/nodepools.karpenter.sh"), &Value::Null).await.object();
+    eventually("Karpenter is gone", async || !karpenter()).await;
+}
+
 #[tokio::test]
 async fn a_heartbeat_composes_no_snapshot() {
     let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
@@ -88,6 +157,7 @@ async fn events_flag_the_node_that_they_are_about_and_no_other() {
     let here = Namespace::on(cluster().await, &json!({})).await;
     let elsewhere = Namespace::on(cluster().await, &json!({})).await;
     let followed = Followed::start(here.cluster().admin(), &format!("eventNamespaces: [default, {}]", here.name)).await;
+    let forger = forger(&elsewhere).await;
     for (case, flagged) in [
         ("uid-of-problem-detector", true),
         ("no-uid", true),
@@ -129,7 +199,9 @@ async fn events_flag_the_node_that_they_are_about_and_no_other() {
         }
         let namespace = core["metadata"]["namespace"].as_str().unwrap();
         let root = if core["apiVersion"] == "v1" { "/api/v1" } else { "/apis/events.k8s.io/v1" };
-        let sent = here.send("POST", &format!("{root}/namespaces/{namespace}/events"), &core).await;
+        let path = format!("{root}/namespaces/{namespace}/events");
+        let sender = if case == "forged-elsewhere" { &forger } else { &here };
+        let sent = sender.send("POST", &path, &core).await;
         assert!(sent.is_success(), "{case}: {}", sent.message());
         // Behind it comes one that counts, so that what does not count has had its turn.
         let behind = made(&here, &format!("behind-{case}")).await;
@@ -355,6 +427,30 @@ pub fn event(namespace: &str, node: &str, uid: &str) -> Value {
     })
 }
 
+/// An account that may create events in its own namespace, and nothing else.
+async fn forger(here: &Namespace) -> Namespace {
+    let api = "rbac.authorization.k8s.io";
+    let role = json!({
+        "apiVersion": format!("{api}/v1"), "kind": "Role", "metadata": {"name": "forger"},
+        "rules": [{"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}]
+    });
+    let binding = json!({
+        "apiVersion": format!("{api}/v1"), "kind": "RoleBinding", "metadata": {"name": "forger"},
+        "roleRef": {"apiGroup": api, "kind": "Role", "name": "forger"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": here.name, "name": "default"}]
+    });
+    here.create(&role).await.object();
+    here.create(&binding).await.object();
+    let forger = here.as_account("default").await;
+    eventually("it may write events here", async || {
+        forger.create_dry(&event(&here.name, "any", "")).await.is_success()
+    })
+    .await;
+    let elsewhere = forger.send("POST", "/api/v1/namespaces/default/events", &event("default", "any", "")).await;
+    assert_eq!(elsewhere.status, 403, "{}", elsewhere.message());
+    forger
+}
+
 /// The same event in the words of events.k8s.io/v1.
 fn modern(core: &Value) -> Value {
     json!({
@@ -392,15 +488,10 @@ async fn account(here: &Namespace) -> PathBuf {
     let accounts = "/api/v1/namespaces/spark-admission/serviceaccounts";
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "spark-admission"}});
     here.send("POST", accounts, &account).await.object();
-    let token = token(here, "spark-admission", "spark-admission").await;
-    here.cluster().kubeconfig("account", |kubeconfig| kubeconfig["users"][0]["user"] = json!({"token": token}))
-}
-
-async fn token(here: &Namespace, namespace: &str, account: &str) -> String {
-    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+    let path = format!("{accounts}/spark-admission/token");
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
-    let token = here.send("POST", &path, &request).await.object();
-    token["status"]["token"].as_str().unwrap().to_owned()
+    let token = here.send("POST", &path, &request).await.object()["status"]["token"].clone();
+    here.cluster().kubeconfig("account", |kubeconfig| kubeconfig["users"][0]["user"] = json!({"token": token}))
 }
 
 async fn give_rights(here: &Namespace) {

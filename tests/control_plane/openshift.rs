@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sparks_user_is_left_to_openshift_while_it_is_one() {
@@ -40,10 +40,10 @@ async fn sparks_user_is_left_to_openshift_while_it_is_one() {
     register(&here, server.address, &server.ca.pem, |_| {}).await;
     assert_eq!(user(&here).await, 185);
 
-    here.send("POST", DEFINITIONS, &definition()).await.object();
+    here.send("POST", DEFINITIONS, &openshift()).await.object();
     eventually("no user is set", async || user(&here).await.is_null()).await;
     starts_knowing(&here);
-    let name = definition()["metadata"]["name"].as_str().unwrap().to_owned();
+    let name = openshift()["metadata"]["name"].as_str().unwrap().to_owned();
     here.send("DELETE", &format!("{DEFINITIONS}/{name}"), &Value::Null).await.object();
     eventually("the user is set again", async || user(&here).await == 185).await;
 }
@@ -72,16 +72,21 @@ async fn user(here: &Namespace) -> Value {
 }
 
 /// What only OpenShift serves.
-fn definition() -> Value {
+fn openshift() -> Value {
+    definition("security.openshift.io", "securitycontextconstraints", "SecurityContextConstraints")
+}
+
+/// A resource that is in no namespace, of whatever content.
+pub fn definition(group: &str, plural: &str, kind: &str) -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {
-            "name": "securitycontextconstraints.security.openshift.io",
+            "name": format!("{plural}.{group}"),
             "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}
         },
         "spec": {
-            "group": "security.openshift.io", "scope": "Cluster",
-            "names": {"plural": "securitycontextconstraints", "singular": "securitycontextconstraint", "kind": "SecurityContextConstraints"},
+            "group": group, "scope": "Cluster",
+            "names": {"plural": plural, "kind": kind},
             "versions": [{
                 "name": "v1", "served": true, "storage": true,
                 "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}

@@ -1,7 +1,11 @@
 //! A namespace on the control plane, which one test has to itself; and what is printed when that test fails.
 
 use hyper::Request;
-use kube::{Client, client::Body};
+use kube::{
+    Client, Config,
+    client::Body,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use serde_json::{Value, json};
 
 use super::{Cluster, audit, cluster};
@@ -91,6 +95,25 @@ impl Namespace {
             assert!(made.is_success() || made.status == 409, "{}", made.message());
         }
         namespace
+    }
+
+    /// The same namespace, as seen by an account of it.
+    pub async fn as_account(&self, name: &str) -> Self {
+        let token = self.token(name).await;
+        let kubeconfig = self.cluster.kubeconfig(&format!("{name}.{}", self.name), |it| {
+            it["users"][0]["user"] = json!({"token": token});
+        });
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig).unwrap(), &options).await;
+        Self { name: self.name.clone(), cluster: self.cluster, client: Client::try_from(config.unwrap()).unwrap() }
+    }
+
+    /// A token of one of its accounts.
+    pub async fn token(&self, account: &str) -> String {
+        let path = format!("/api/v1/namespaces/{}/serviceaccounts/{account}/token", self.name);
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let token = self.send("POST", &path, &request).await.object();
+        token["status"]["token"].as_str().unwrap().to_owned()
     }
 
     pub fn cluster(&self) -> &'static Cluster {
