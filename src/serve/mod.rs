@@ -13,7 +13,7 @@ use tokio::{runtime::Builder, sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
     args::ServeArguments,
-    cluster::{self, Cluster, FirstSync, Pace, Place, Platform, Snapshots, WebhookUrl},
+    cluster::{self, Cluster, FirstSync, Pace, Place, Platform, Snapshots, WebhookUrl, labelling},
     metrics::{Metrics, Reloaded},
     policy::{Policy, Snapshot},
     server::{Admin, Lifecycle, Limits, Listener, ServerTls, Stage, Webhook, admin_router, router},
@@ -31,6 +31,8 @@ const THREADS: usize = 4;
 const OTHER_DESCRIPTORS: u64 = 64;
 /// How long a cluster is given to take this replica out of its endpoints, where there is a cluster.
 const DRAIN_DELAY: Duration = Duration::from_secs(10);
+/// How often to look whether a node is to be labelled.
+const LABEL_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the server until it is told to go.
 ///
@@ -166,6 +168,9 @@ async fn know(cluster: &Cluster, webhook: &Arc<Webhook>, files: &Files) -> Resul
         metrics: Arc::clone(&files.metrics),
         pace: Pace::default(),
     };
+    let labelled_by = Arc::clone(webhook);
+    let known = move || (labelled_by.policy.load_full(), labelled_by.snapshot.load().nodes.clone());
+    tokio::spawn(labelling::follow(cluster.clone(), LABEL_EVERY, known));
     Ok(snapshots.start())
 }
 

@@ -4,13 +4,14 @@
 //! counts only for the very node that it is about.
 
 use super::event::NodeEvent;
+use super::labelling::DETECTED;
 use super::node::Node;
 use crate::policy::configuration::FlaggedNodes;
 
 /// One of the things that flag a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flag {
-    /// The label of the settings.
+    /// The label of the settings, unless the webhook put it there itself.
     Label,
     /// The annotation of the settings.
     Annotation,
@@ -90,7 +91,7 @@ pub fn flags_of<'e>(
     now: i64,
 ) -> Vec<Flag> {
     let mut flags = Vec::new();
-    if !settings.label.is_empty() && node.labels.get(&settings.label).is_some() {
+    if !settings.label.is_empty() && node.labels.get(&settings.label).is_some_and(|value| value != DETECTED) {
         flags.push(Flag::Label);
     }
     if node.is_annotated {

@@ -9,6 +9,7 @@ mod candidates;
 pub mod constraints;
 mod event;
 mod flags;
+mod labelling;
 mod labels;
 mod node;
 pub mod objects;
@@ -20,6 +21,7 @@ pub use candidates::{Landing, Placement, TERMS, is_empty_term, required_terms};
 pub use constraints::Constraints;
 pub use event::NodeEvent;
 pub use flags::{Flag, flags_of};
+pub use labelling::{DETECTED, Labelling};
 pub use labels::Labels;
 pub use node::{Condition, Effect, Node, Taint, is_extended};
 
