@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
 #![allow(unreachable_pub, reason = "nothing of a test binary can be reached from outside")]
 
+mod admitted;
 mod agreement;
 mod captured_pods;
 mod cluster;
@@ -12,6 +13,7 @@ mod limit_ranges;
 mod offline;
 mod pod_security;
 mod reinvocation;
+mod resource_quotas;
 mod resources;
 #[path = "../support/mod.rs"]
 mod support;
