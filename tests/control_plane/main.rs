@@ -8,6 +8,7 @@ mod agreement;
 mod captured_pods;
 mod cluster;
 mod controllers;
+mod drift;
 mod failures;
 mod limit_ranges;
 mod offline;

@@ -2,13 +2,9 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::{
-    agreement::Agreement,
-    cluster::{Namespace, Registered},
-    offline::fixtures,
-};
+use crate::{agreement::Agreement, offline::fixtures};
 
 #[tokio::test]
 async fn every_manifest_is_stored_as_review_says() {
@@ -18,32 +14,8 @@ async fn every_manifest_is_stored_as_review_says() {
     }
 }
 
-#[tokio::test]
-async fn a_manifest_that_is_applied_again_changes_nothing() {
-    let here = Namespace::new().await;
-    let _webhook = Registered::real(&here).await;
-    for (case, resource) in manifests() {
-        if !is_kubeflows(&resource) || resource["metadata"]["name"].is_null() {
-            continue;
-        }
-        let first = here.apply(&resource).await.object();
-        for (how, again) in [
-            ("server-side apply", here.apply(&resource).await),
-            (
-                "a patch that sets the manifest's spec, lists as a whole",
-                here.merge(&resource, &json!({"spec": resource["spec"]})).await,
-            ),
-            ("kubectl replace", here.replace(&resource).await),
-        ] {
-            let again = again.object();
-            assert_eq!(again["spec"], first["spec"], "{case}, {how}");
-            assert_eq!(again["metadata"]["generation"], first["metadata"]["generation"], "{case}, {how}");
-        }
-    }
-}
-
 /// The fixtures' manifests of Kubeflow's kinds and of pods, each with its file and name; without those that cannot be created.
-fn manifests() -> Vec<(String, Value)> {
+pub fn manifests() -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for file in fixtures("resources") {
         let text = fs::read_to_string(&file).unwrap();
@@ -66,6 +38,6 @@ fn manifests() -> Vec<(String, Value)> {
     found
 }
 
-fn is_kubeflows(object: &Value) -> bool {
+pub fn is_kubeflows(object: &Value) -> bool {
     object["apiVersion"].as_str().unwrap().starts_with("sparkoperator.k8s.io/")
 }
