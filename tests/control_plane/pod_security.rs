@@ -61,7 +61,7 @@ async fn admitted_as_before(level: &str, prepare: impl Fn(&mut Value)) -> usize 
             continue;
         }
         prepare(&mut pod);
-        let before = agreement.without(&pod).await;
+        let before = agreement.without(&pod).await.status;
         assert_eq!(agreement.create(case, &pod).await, before, "{case}");
         admitted += usize::from(before == 201);
     }
