@@ -135,7 +135,7 @@ pub async fn assert_documented(section: &str, all: &[Limits]) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/limits-and-quotas.md");
     let page = fs::read_to_string(file).unwrap();
     let rest = page.split_once(&format!("\n## {section}\n")).map_or("", |(_, rest)| rest);
-    let lines = rest.split("\n## ").next().unwrap_or_default().lines();
-    let documented: String = lines.filter(|line| line.starts_with('|')).map(|line| format!("{line}\n")).collect();
+    let lines = rest.split("\n## ").next().unwrap_or_default().split_inclusive('\n');
+    let documented: String = lines.filter(|line| line.starts_with('|')).collect();
     assert!(documented == table, "docs/limits-and-quotas.md, {section}, must show\n{table}and shows\n{documented}");
 }

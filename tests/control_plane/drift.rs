@@ -28,7 +28,7 @@ async fn a_resource_that_kubectl_applies_again_stays_as_it_is() {
         let submitted = with_last_applied(&here.here(&manifest));
         let first = here.create(&submitted).await.object();
         let patch = three_way(&submitted, &first);
-        assert_eq!(spec_paths(&patch).is_empty(), patch == json!({}), "{case}: nothing but its spec differs: {patch}");
+        assert!(patch.as_object().unwrap().keys().all(|field| field == "spec"), "{case}: {patch}");
         for (how, query) in [("a dry run", "dryRun=All"), ("apply", ""), ("apply once more", "")] {
             let again = here.patch(&manifest, "merge-patch+json", query, &patch).await.object();
             assert_same(&format!("{case}, {how}"), &again, &first);
@@ -193,9 +193,8 @@ fn with_last_applied(manifest: &Value) -> Value {
 
 /// The patch that `kubectl apply` sends for a manifest that was applied last and now again; `{}` is not even sent.
 fn three_way(submitted: &Value, live: &Value) -> Value {
-    let mut last_applied: Value =
-        serde_json::from_str(live["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap()).unwrap();
-    last_applied["metadata"]["annotations"][LAST_APPLIED] = Value::Null;
+    let last_applied = live["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap();
+    let last_applied: Value = serde_json::from_str(last_applied).unwrap();
     let deleted = part(&merge_patch(&last_applied, submitted), true);
     let mut patch = part(&merge_patch(live, submitted), false);
     json_patch::merge(&mut patch, &deleted);
@@ -249,7 +248,7 @@ fn spec_paths(patch: &Value) -> Vec<String> {
     fn walk(value: &Value, path: &str, found: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {
-                fields.iter().for_each(|(key, value)| walk(value, &format!("{path}.{key}"), found))
+                fields.iter().for_each(|(key, value)| walk(value, &format!("{path}.{key}"), found));
             }
             _ => found.push(path.to_owned()),
         }

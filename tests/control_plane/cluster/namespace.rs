@@ -134,8 +134,8 @@ impl Namespace {
 
     /// A patch of a kind (`merge-patch+json`, `strategic-merge-patch+json`, `apply-patch+yaml`), with the query's parameters.
     pub async fn patch(&self, object: &Value, kind: &str, query: &str, patch: &Value) -> Answer {
-        let path = format!("{}?{query}", self.path_of(object));
-        send(&self.client, "PATCH", &path, &format!("application/{kind}"), patch).await
+        let uri = format!("{}?{query}", self.path_of(object));
+        send(&self.client, "PATCH", &uri, &format!("application/{kind}"), patch).await
     }
 
     pub async fn merge_status(&self, object: &Value, patch: &Value) -> Answer {
