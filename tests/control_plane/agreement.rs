@@ -70,7 +70,8 @@ impl Agreement {
             ),
             None => (Vec::new(), BTreeMap::new()),
         };
-        let created = audited.last().unwrap();
+        // The last one: another of this name may have been here before, and controllers may be at work on this one already.
+        let created = audited.iter().rfind(|event| event.is_creation()).unwrap();
         assert_eq!(created.calls(), called, "{case}");
         assert_eq!(created.annotations(), annotations, "{case}");
         stored.status
