@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
 #![allow(unreachable_pub, reason = "nothing of a test binary can be reached from outside")]
 
+mod admitted;
 mod agreement;
 mod captured_pods;
 mod cluster;
 mod controllers;
+mod drift;
 mod failures;
 mod limit_ranges;
 mod offline;
@@ -14,6 +16,7 @@ mod openshift;
 mod pod_security;
 mod registration;
 mod reinvocation;
+mod resource_quotas;
 mod resources;
 #[path = "../support/mod.rs"]
 mod support;

@@ -31,7 +31,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-pub use namespace::Namespace;
+pub use namespace::{Answer, Namespace};
 pub use webhook::{Registered, probe, register};
 
 use crate::support::pki::Ca;
