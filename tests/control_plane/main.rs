@@ -13,6 +13,7 @@ mod offline;
 mod pod_security;
 mod reinvocation;
 mod resources;
+mod spark_connect;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;
