@@ -8,6 +8,7 @@ mod captured_pods;
 mod cluster;
 mod controllers;
 mod failures;
+mod kubeflow_webhook;
 mod limit_ranges;
 mod offline;
 mod pod_security;

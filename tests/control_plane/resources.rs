@@ -43,7 +43,7 @@ async fn a_manifest_that_is_applied_again_changes_nothing() {
 }
 
 /// The fixtures' manifests of Kubeflow's kinds and of pods, each with its file and name; without those that cannot be created.
-fn manifests() -> Vec<(String, Value)> {
+pub fn manifests() -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for file in fixtures("resources") {
         let text = fs::read_to_string(&file).unwrap();
@@ -66,6 +66,6 @@ fn manifests() -> Vec<(String, Value)> {
     found
 }
 
-fn is_kubeflows(object: &Value) -> bool {
+pub fn is_kubeflows(object: &Value) -> bool {
     object["apiVersion"].as_str().unwrap().starts_with("sparkoperator.k8s.io/")
 }
