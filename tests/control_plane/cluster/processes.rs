@@ -11,16 +11,14 @@ use std::{
 
 /// Reads its standard input, which the tests hold open and never write to: it ends when their process does, by a panic, an
 /// interrupt or a kill. Then everything in its process group is ended, and the folder removed; and what the operator writes to a place
-/// that is fixed in its source: a template for each SparkConnect, under one name, and templates for each submission.
+/// that is fixed in its source: a template for each SparkConnect, under one name, and templates for each submission, which its log names.
 const KEEPER: &str = r#"
     trap '' HUP INT TERM
     read -r _
     kill -s TERM 0
     sleep 0.5
     rm -f /tmp/spark/executor-pod-template.yaml
-    sed -n 's/.*"submissionID":"\([0-9a-f][0-9a-f-]*\)".*/\1/p' "$1/audit.log" | sort -u | while read -r submission; do
-        rm -rf "/tmp/spark/$submission"
-    done
+    grep -oh '/tmp/spark/[0-9a-f][0-9a-f-]*/' "$1"/spark-operator-controller-*.log | sort -u | xargs rm -rf
     rmdir /tmp/spark
     [ -n "$2" ] || rm -rf "$1"
     kill -s KILL 0
