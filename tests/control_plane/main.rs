@@ -10,6 +10,7 @@ mod cluster;
 mod controllers;
 mod drift;
 mod failures;
+mod kubeflow_webhook;
 mod limit_ranges;
 mod offline;
 mod openshift;
@@ -18,6 +19,7 @@ mod registration;
 mod reinvocation;
 mod resource_quotas;
 mod resources;
+mod spark_connect;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;

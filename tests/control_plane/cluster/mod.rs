@@ -6,11 +6,13 @@
 //! Cluster     the control plane: certificates, addresses, the definitions of Spark's resources
 //! Namespace   what a test does on it, and what is printed when it fails
 //! Registered  the webhook, registered for one namespace
+//! Operator    Kubeflow's operator, its webhook or its controller, for one namespace
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
 mod namespace;
+mod operator;
 mod processes;
 mod programs;
 mod webhook;
@@ -32,6 +34,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 pub use namespace::{Answer, Namespace};
+pub use operator::{Called, Operator};
 pub use webhook::{Registered, probe, register};
 
 use crate::support::pki::Ca;
@@ -48,6 +51,8 @@ const CONTROLLERS: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
 /// A running control plane.
 pub struct Cluster {
     processes: Processes,
+    /// The API server's, on the loopback address.
+    port: u16,
     kubeconfig: Kubeconfig,
     controllers: OnceCell<()>,
 }
@@ -103,7 +108,7 @@ impl Cluster {
 
         processes.start(programs.path("etcd"), &etcd_arguments(folder)).map_err(said)?;
         processes.start(programs.path("kube-apiserver"), &apiserver_arguments(folder, port)).map_err(said)?;
-        let cluster = Self { processes, kubeconfig, controllers: OnceCell::new() };
+        let cluster = Self { processes, port, kubeconfig, controllers: OnceCell::new() };
         cluster.until_ready(started + START).await?;
         cluster.prepare(programs.path("spark-operator-crds"), started + START).await?;
         cluster.announce(started).await;
