@@ -13,6 +13,8 @@ mod offline;
 mod pod_security;
 mod reinvocation;
 mod resources;
+mod spark_session;
+mod spark_submit;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;

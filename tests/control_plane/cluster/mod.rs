@@ -6,13 +6,17 @@
 //! Cluster     the control plane: certificates, addresses, the definitions of Spark's resources
 //! Namespace   what a test does on it, and what is printed when it fails
 //! Registered  the webhook, registered for one namespace
+//! Spark       a release of Spark, and its programs for one namespace
+//! InPod       what a pod would run, on this machine
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
+mod in_pod;
 mod namespace;
 mod processes;
 mod programs;
+mod spark;
 mod webhook;
 
 use std::{
@@ -31,7 +35,9 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+pub use in_pod::InPod;
 pub use namespace::Namespace;
+pub use spark::{JAR, PACKAGE, Spark};
 pub use webhook::{Registered, register};
 
 use crate::support::pki::Ca;
@@ -48,6 +54,8 @@ const CONTROLLERS: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
 /// A running control plane.
 pub struct Cluster {
     processes: Processes,
+    /// The API server's, on the loopback address.
+    port: u16,
     kubeconfig: Kubeconfig,
     controllers: OnceCell<()>,
 }
@@ -83,7 +91,7 @@ impl Cluster {
 
         processes.start(programs.path("etcd"), &etcd_arguments(folder)).map_err(said)?;
         processes.start(programs.path("kube-apiserver"), &apiserver_arguments(folder, port)).map_err(said)?;
-        let cluster = Self { processes, kubeconfig, controllers: OnceCell::new() };
+        let cluster = Self { processes, port, kubeconfig, controllers: OnceCell::new() };
         cluster.until_ready(started + START).await?;
         cluster.prepare(programs.path("spark-operator-crds"), started + START).await?;
         cluster.announce(started).await;

@@ -110,6 +110,13 @@ impl Namespace {
         self.send("GET", &self.path_of(object), &Value::Null).await
     }
 
+    /// The objects of a kind, such as `pods`.
+    pub async fn all(&self, plural: &str) -> Vec<Value> {
+        let path = format!("/api/v1/namespaces/{}/{plural}", self.name);
+        let list = self.send("GET", &path, &Value::Null).await.object();
+        list["items"].as_array().unwrap().clone()
+    }
+
     /// The object as it stands now.
     pub async fn get(&self, object: &Value) -> Value {
         self.find(object).await.object()
