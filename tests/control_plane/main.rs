@@ -13,6 +13,7 @@ mod offline;
 mod pod_security;
 mod reinvocation;
 mod resources;
+mod spark_connect;
 mod spark_session;
 mod spark_submit;
 #[path = "../support/mod.rs"]

@@ -6,6 +6,7 @@
 //! Cluster     the control plane: certificates, addresses, the definitions of Spark's resources
 //! Namespace   what a test does on it, and what is printed when it fails
 //! Registered  the webhook, registered for one namespace
+//! Operator    Kubeflow's operator, its webhook or its controller, for one namespace
 //! Spark       a release of Spark, and its programs for one namespace
 //! InPod       what a pod would run, on this machine
 //! audit       what the API server's audit log says
@@ -14,6 +15,7 @@
 pub mod audit;
 mod in_pod;
 mod namespace;
+mod operator;
 mod processes;
 mod programs;
 mod spark;
@@ -37,6 +39,7 @@ use tokio::sync::OnceCell;
 
 pub use in_pod::InPod;
 pub use namespace::Namespace;
+pub use operator::{Called, Operator};
 pub use spark::{JAR, PACKAGE, Spark};
 pub use webhook::{Registered, register};
 
