@@ -14,6 +14,7 @@ mod pod_security;
 mod reinvocation;
 mod resources;
 mod spark_connect;
+mod spark_operator;
 mod spark_session;
 mod spark_submit;
 #[path = "../support/mod.rs"]

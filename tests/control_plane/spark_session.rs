@@ -7,16 +7,6 @@ use crate::{
     support::eventually,
 };
 
-/// What is run in the notebook. It ends when its input does.
-const NOTEBOOK: &str = "
-import sys
-from pyspark.sql import SparkSession
-session = SparkSession.builder.getOrCreate()
-print('session started', flush=True)
-sys.stdin.read()
-session.stop()
-";
-
 #[tokio::test]
 async fn a_notebook_with_spark_3_5_gets_its_packages_and_its_executors() {
     let here = Namespace::new().await;
@@ -42,13 +32,16 @@ async fn hold_a_session(here: &Namespace, spark: &Spark<'_>) {
     let in_pod = InPod::of(here, &notebook, spark.folder.join("pod")).await;
 
     let mut command = spark.python();
-    command.args(["-c", NOTEBOOK]).envs(in_pod.environment()).env("PYSPARK_SUBMIT_ARGS", submit_arguments(here, spark));
+    command
+        .arg(spark.session_file())
+        .envs(in_pod.environment())
+        .env("PYSPARK_SUBMIT_ARGS", submit_arguments(here, spark));
     let mut session = spark.start("session", &mut command);
     session.until("the session starts", async |said| said.contains("session started")).await;
     assert!(in_pod.volume("ivy-cache").join(JAR).is_file(), "the package is not in the volume: {}", session.said());
 
-    session.until("there are two executors", async |_| executors(here).await.len() == 2).await;
-    for executor in executors(here).await {
+    session.until("there are two executors", async |_| here.pods_of("executor").await.len() == 2).await;
+    for executor in here.pods_of("executor").await {
         assert_eq!(executor["metadata"]["annotations"]["spark-admission.io/mutated"], "spark-user");
         assert_eq!(executor["spec"]["securityContext"]["runAsUser"], 185);
         assert_eq!(executor["spec"]["securityContext"]["fsGroup"], 185);
@@ -59,13 +52,7 @@ async fn hold_a_session(here: &Namespace, spark: &Spark<'_>) {
     drop(session.input.take());
     let ended = session.end().await;
     assert!(ended.status.success(), "{}", ended.said);
-    eventually("the executors are gone", async || executors(here).await.is_empty()).await;
-}
-
-async fn executors(here: &Namespace) -> Vec<Value> {
-    let mut pods = here.all("pods").await;
-    pods.retain(|pod| pod["metadata"]["labels"]["spark-role"] == "executor");
-    pods
+    eventually("the executors are gone", async || here.pods_of("executor").await.is_empty()).await;
 }
 
 /// A notebook with the policy's label.

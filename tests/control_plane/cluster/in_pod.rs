@@ -6,6 +6,7 @@ use std::{fs, path::PathBuf};
 use serde_json::{Value, json};
 
 use super::Namespace;
+use crate::support::eventually;
 
 /// The first container of a pod.
 pub struct InPod {
@@ -28,6 +29,8 @@ impl InPod {
         for volume in list(&pod["spec"]["volumes"]) {
             let Some(name) = volume["configMap"]["name"].as_str() else { continue };
             let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+            // Spark makes the pod first, and then what belongs to it.
+            eventually(name, async || here.find(&map).await.is_success()).await;
             for (file, content) in here.get(&map).await["data"].as_object().unwrap() {
                 fs::write(in_pod.volume(text(&volume["name"])).join(file), in_pod.here(text(content))).unwrap();
             }

@@ -117,6 +117,13 @@ impl Namespace {
         list["items"].as_array().unwrap().clone()
     }
 
+    /// The pods of a role, such as `executor`.
+    pub async fn pods_of(&self, role: &str) -> Vec<Value> {
+        let mut pods = self.all("pods").await;
+        pods.retain(|pod| pod["metadata"]["labels"]["spark-role"] == role);
+        pods
+    }
+
     /// The object as it stands now.
     pub async fn get(&self, object: &Value) -> Value {
         self.find(object).await.object()

@@ -13,7 +13,7 @@ use std::{
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use super::{Namespace, programs::Programs};
+use super::{InPod, Namespace, programs::Programs};
 use crate::support::skip;
 
 /// How long a program of Spark's may run, on a busy machine.
@@ -26,6 +26,16 @@ const QUICK: &str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData";
 /// The package in the repository, and the file that it becomes in Ivy's directory.
 pub const PACKAGE: &str = "org.example:greeting:1.0";
 pub const JAR: &str = "jars/org.example_greeting-1.0.jar";
+
+/// A Python program that holds a session as long as nobody ends what it reads.
+const SESSION: &str = "
+import sys
+from pyspark.sql import SparkSession
+session = SparkSession.builder.getOrCreate()
+print('session started', flush=True)
+sys.stdin.read()
+session.stop()
+";
 
 /// A release of Spark, with a folder for what it does in a namespace.
 pub struct Spark<'a> {
@@ -78,13 +88,21 @@ impl<'a> Spark<'a> {
         format!("k8s://{}", self.address())
     }
 
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("https://127.0.0.1:{}", self.here.cluster().port)
     }
 
     /// One of Spark's programs, such as `bin/spark-submit`.
     pub fn program(&self, path: &str) -> Command {
         self.command(&self.home.join(path))
+    }
+
+    /// What the pod of a driver runs, as the images' entrypoint does it.
+    pub fn driver(&self, pod: &InPod) -> Command {
+        let mut command = self.program("bin/spark-submit");
+        command.args(["--conf", "spark.driver.bindAddress=127.0.0.1", "--deploy-mode", "client"]);
+        command.args(&pod.arguments()[1..]).envs(pod.environment()).env("KUBECONFIG", self.kubeconfig());
+        command
     }
 
     /// Python with `pyspark`, as in a notebook's image.
@@ -161,6 +179,11 @@ impl<'a> Spark<'a> {
         self.folder.join("repository/org/example/greeting/1.0/greeting-1.0.jar")
     }
 
+    /// A Python program that holds a session until the end of its input.
+    pub fn session_file(&self) -> PathBuf {
+        self.folder.join("session.py")
+    }
+
     fn write_files(&self, token: &str) {
         let kubeconfig = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
@@ -178,6 +201,7 @@ impl<'a> Spark<'a> {
         for (file, bytes) in [
             (self.jar().with_extension("pom"), description.as_bytes()),
             (self.jar(), EMPTY_ARCHIVE),
+            (self.session_file(), SESSION.as_bytes()),
             (self.token_file(), token.as_bytes()),
             (self.kubeconfig(), kubeconfig.as_bytes()),
         ] {
