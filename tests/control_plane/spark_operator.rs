@@ -131,7 +131,8 @@ async fn an_application_older_than_the_webhook_is_run_again_by_an_edit_of_its_sp
     let again = driver_of(&here, &manifest).await;
     assert_ne!(again["metadata"]["uid"], driver["metadata"]["uid"]);
     assert_eq!(again["metadata"]["annotations"]["spark-admission.io/mutated"], "ivy-cache,spark-user");
-    assert_eq!(here.audited(&driver).len(), 3, "made, deleted, and made once more: {:?}", here.audited(&driver));
+    let made = here.audited(&driver).iter().filter(|request| request.to_string().starts_with("create ")).count();
+    assert_eq!(made, 2, "drivers that were made in all");
 }
 
 /// How long the operator may take to run `spark-submit`, on a busy machine.
