@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     cli::{policy::PolicyCommand, review::ReviewCommand},
+    cluster::WebhookUrl,
     duration,
     telemetry::{LogFormat, LogLevel},
 };
@@ -113,6 +114,31 @@ pub struct ServeArguments {
     #[arg(long, env = "SPARK_ADMISSION_CLIENT_CA", value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
 
+    /// The cluster to work for.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+
+    /// Register with the cluster, so that its API server asks this server
+    ///
+    /// Under --webhook-configuration, and from then on until `serve --unregister`. For trying it out and for servers outside of a
+    /// cluster; a chart registers what it installs.
+    #[arg(long, env = "SPARK_ADMISSION_REGISTER", conflicts_with = "unregister")]
+    pub register: bool,
+
+    /// Remove what was registered, and end
+    #[arg(long, env = "SPARK_ADMISSION_UNREGISTER")]
+    pub unregister: bool,
+
+    /// How the API server reaches this server, for --register: https://HOST:PORT
+    ///
+    /// Default: where it listens. A standalone server gets a certificate for the host; any other must have one.
+    #[arg(long, env = "SPARK_ADMISSION_URL", value_name = "URL")]
+    pub url: Option<WebhookUrl>,
+
+    /// The name of the MutatingWebhookConfiguration and the ValidatingWebhookConfiguration
+    #[arg(long, env = "SPARK_ADMISSION_WEBHOOK_CONFIGURATION", value_name = "NAME", default_value = "spark-admission")]
+    pub webhook_configuration: String,
+
     /// How log lines are written, on standard error
     #[arg(long, env = "SPARK_ADMISSION_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -132,6 +158,22 @@ pub struct ServeArguments {
     /// Together with --drain-delay less than the pod's terminationGracePeriodSeconds. Units: ms, s, m.
     #[arg(long, env = "SPARK_ADMISSION_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "15s", value_parser = duration::parse)]
     pub drain_timeout: Duration,
+}
+
+/// Which cluster to use.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArguments {
+    /// Use a cluster, by this kubeconfig
+    ///
+    /// In a pod, its own account is used without it. KUBECONFIG and ~/.kube/config alone are a person's, and not used.
+    #[arg(long, env = "SPARK_ADMISSION_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Use a cluster, by this context of the kubeconfig
+    ///
+    /// Without --kubeconfig: of the one that kubectl uses.
+    #[arg(long, env = "SPARK_ADMISSION_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
 }
 
 /// An address to listen on: an IP or a name, and a port.

@@ -7,10 +7,28 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 use spark_admission::policy::{Policy, Role};
 
-fn webhooks() -> Vec<Value> {
+/// What changes objects, and what judges them.
+fn configurations() -> [Value; 2] {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/webhook.yaml");
-    let configuration: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    configuration["webhooks"].as_array().unwrap().clone()
+    let text = fs::read_to_string(file).unwrap();
+    let documents: Vec<_> = text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect();
+    documents.try_into().unwrap()
+}
+
+fn webhooks() -> Vec<Value> {
+    configurations()[0]["webhooks"].as_array().unwrap().clone()
+}
+
+#[test]
+fn what_is_judged_is_what_is_changed() {
+    let [mut mutating, validating] = configurations();
+    assert_eq!(mutating["kind"], "MutatingWebhookConfiguration");
+    mutating["kind"] = "ValidatingWebhookConfiguration".into();
+    for webhook in mutating["webhooks"].as_array_mut().unwrap() {
+        webhook["clientConfig"]["service"]["path"] = "/validate".into();
+        webhook.as_object_mut().unwrap().remove("reinvocationPolicy").unwrap();
+    }
+    assert_eq!(validating, mutating);
 }
 
 fn conditions(webhook: &Value) -> String {

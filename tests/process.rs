@@ -171,7 +171,7 @@ fn what_is_wrong_at_the_start_is_said_with_what_to_do() {
         ("admin", ["--listen", "127.0.0.1:0", "--admin-listen", &taken]),
     ] {
         let (code, _, err) = run(&mut spark_admission(&[&["serve", "--state-dir", &state][..], &flags].concat()));
-        assert_eq!(code, Some(1), "{case}: {err}");
+        assert_eq!(code, Some(2), "{case}: {err}");
         assert!(
             err.contains(&format!("cannot listen on {taken}")) && err.contains("choose another address"),
             "{case}: {err}"
@@ -286,7 +286,7 @@ fn kubeconfig_is_ignored_and_a_line_says_so() {
     let state = state.path().display().to_string();
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--state-dir", &state];
     let serving = Serving::start(spark_admission(&arguments).env("KUBECONFIG", "/nonexistent"));
-    serving.log_with("KUBECONFIG is set and ignored");
+    serving.log_with("the kubeconfig ignored: --kubeconfig or --context names one kubeconfig=/nonexistent");
 }
 
 #[test]

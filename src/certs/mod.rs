@@ -43,6 +43,12 @@ impl CurrentCertificate {
     pub fn why_invalid(&self, now: SystemTime) -> Option<String> {
         self.0.load().why_invalid(now)
     }
+
+    /// The pair that is in force.
+    #[must_use]
+    pub fn pair(&self) -> Arc<Pair> {
+        self.0.load_full()
+    }
 }
 
 impl ResolvesServerCert for CurrentCertificate {

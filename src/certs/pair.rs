@@ -5,10 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::{
     InconsistentKeys,
+    client::verify_server_name,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem, pem::PemObject},
+    server::ParsedCertificate,
     sign::CertifiedKey,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -64,6 +67,22 @@ impl Pair {
             other => PairError::Key(other),
         })?;
         Ok(Self { key: Arc::new(key), not_before, not_after })
+    }
+
+    /// Whether the certificate is for a host, a DNS name or an IP address.
+    #[must_use]
+    pub fn is_for(&self, host: &str) -> bool {
+        let (Some(leaf), Ok(name)) = (self.key.cert.first(), ServerName::try_from(host)) else { return false };
+        ParsedCertificate::try_from(leaf).is_ok_and(|leaf| verify_server_name(&leaf, &name).is_ok())
+    }
+
+    /// The certificates, the server's first, as PEM text.
+    #[must_use]
+    pub fn chain_pem(&self) -> String {
+        let pem = |der: &CertificateDer<'_>| {
+            format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der))
+        };
+        self.key.cert.iter().map(pem).collect()
     }
 
     /// Why clients would refuse the certificate at this time, if they would.

@@ -1,13 +1,12 @@
 //! An own CA and a certificate signed by it, for a server that nobody gave any.
 //!
-//! Promised: who trusts `ca.crt` of the state directory can call this server by `localhost`, `127.0.0.1`, `::1` and by the address
-//! it listens on. What is there is kept while that is true for another month; what is not is made again. Keys are readable by
+//! Promised: who trusts `ca.crt` of the state directory can call this server by `localhost`, `127.0.0.1`, `::1` and by the hosts
+//! that were asked for. What is there is kept while that is true for another month; what is not is made again. Keys are readable by
 //! their owner alone.
 
 use std::{
     fs, io,
     io::Write as _,
-    net::IpAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -65,18 +64,18 @@ pub enum StandaloneError {
 }
 
 impl Standalone {
-    /// Makes sure that a CA and a certificate for the host are in the directory, making only what is missing or no longer good.
+    /// Makes sure that a CA and a certificate for the hosts are in the directory, making only what is missing or no longer good.
     ///
     /// # Errors
     /// The directory or a file in it cannot be written.
-    pub fn ensure(directory: &Path, host: IpAddr) -> Result<Self, StandaloneError> {
+    pub fn ensure(directory: &Path, hosts: &[String]) -> Result<Self, StandaloneError> {
         let files = Self {
             ca: directory.join("ca.crt"),
             ca_key: directory.join("ca.key"),
             certificate: directory.join("tls.crt"),
             key: directory.join("tls.key"),
         };
-        let names = names(host);
+        let names = names(hosts);
         if files.are_good(&names) {
             return Ok(files);
         }
@@ -94,10 +93,10 @@ impl Standalone {
     }
 
     /// Makes sure of the files again and again, for ever: a server may run for longer than its certificate is valid.
-    pub async fn keep(directory: PathBuf, host: IpAddr, every: Duration) {
+    pub async fn keep(directory: PathBuf, hosts: Vec<String>, every: Duration) {
         loop {
             tokio::time::sleep(every).await;
-            if let Err(error) = Self::ensure(&directory, host) {
+            if let Err(error) = Self::ensure(&directory, &hosts) {
                 tracing::error!(%error, "cannot renew the certificate; trying again later");
             }
         }
@@ -149,12 +148,13 @@ impl Standalone {
     }
 }
 
-/// What the server is called by: this machine's names for itself, and the host where it is a particular one.
-fn names(host: IpAddr) -> Vec<String> {
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    let host_name = host.to_string();
-    if !host.is_unspecified() && !names.contains(&host_name) {
-        names.push(host_name);
+/// What the server is called by: this machine's names for itself, and the hosts.
+fn names(hosts: &[String]) -> Vec<String> {
+    let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    for host in hosts {
+        if !names.contains(host) {
+            names.push(host.clone());
+        }
     }
     names
 }
@@ -211,7 +211,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
-    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    /// No hosts but this machine's names for itself.
+    const LOCAL: &[String] = &[];
 
     type Prepare = fn(&Path) -> Standalone;
 
@@ -230,28 +231,32 @@ mod tests {
 
     #[test]
     fn what_is_good_is_kept_and_what_is_not_is_made_again() {
-        let cases: [(&str, Prepare, IpAddr, bool, bool); 8] = [
-            ("good", |dir| Standalone::ensure(dir, LOCAL).unwrap(), LOCAL, true, true),
-            ("another host", |dir| Standalone::ensure(dir, LOCAL).unwrap(), [10, 1, 2, 3].into(), true, false),
-            ("any host", |dir| Standalone::ensure(dir, LOCAL).unwrap(), [0, 0, 0, 0].into(), true, true),
+        let made: Prepare = |dir| Standalone::ensure(dir, LOCAL).unwrap();
+        let [address, name, local] =
+            ["10.1.2.3", "spark-admission.example.com", "localhost"].map(|host| [host.to_owned()]);
+        let cases: [(&str, Prepare, &[String], bool, bool); 9] = [
+            ("good", made, LOCAL, true, true),
+            ("another address", made, &address, true, false),
+            ("another name", made, &name, true, false),
+            ("a name that it has", made, &local, true, true),
             ("the certificate expires soon", |dir| plant(dir, 365 * DAY, 20 * DAY), LOCAL, true, false),
             ("the CA expires soon", |dir| plant(dir, 20 * DAY, 365 * DAY), LOCAL, false, false),
             ("planted and good", |dir| plant(dir, 365 * DAY, 365 * DAY), LOCAL, true, true),
             ("an unreadable key", |dir| damaged(dir, "tls.key"), LOCAL, true, false),
             ("an unreadable CA", |dir| damaged(dir, "ca.crt"), LOCAL, false, false),
         ];
-        for (case, prepare, host, ca_kept, certificate_kept) in cases {
+        for (case, prepare, hosts, ca_kept, certificate_kept) in cases {
             let directory = tempfile::tempdir().unwrap();
             let files = prepare(directory.path());
             let (ca, certificate) = (fs::read(&files.ca).unwrap(), fs::read(&files.certificate).unwrap());
-            assert_eq!(Standalone::ensure(directory.path(), host).unwrap(), files, "{case}");
+            assert_eq!(Standalone::ensure(directory.path(), hosts).unwrap(), files, "{case}");
             assert_eq!(fs::read(&files.ca).unwrap() == ca, ca_kept, "{case}: the CA");
             assert_eq!(
                 fs::read(&files.certificate).unwrap() == certificate,
                 certificate_kept,
                 "{case}: the certificate"
             );
-            assert!(files.are_good(&names(host)), "{case}");
+            assert!(files.are_good(&names(hosts)), "{case}");
         }
     }
 
@@ -259,7 +264,7 @@ mod tests {
     async fn a_server_that_runs_on_gets_its_next_certificate() {
         let directory = tempfile::tempdir().unwrap();
         let files = plant(directory.path(), 365 * DAY, 20 * DAY);
-        let keeping = Standalone::keep(directory.path().into(), LOCAL, Duration::from_millis(10));
+        let keeping = Standalone::keep(directory.path().into(), LOCAL.to_vec(), Duration::from_millis(10));
         let renewed = async {
             while !files.are_good(&names(LOCAL)) {
                 tokio::time::sleep(Duration::from_millis(10)).await;

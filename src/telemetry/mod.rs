@@ -70,10 +70,13 @@ struct Log {
 }
 
 impl Log {
-    /// The libraries below speak only at `trace`, but for their errors: what they say is of no use to who runs the webhook.
+    /// The libraries below speak only at `trace`, but for their errors: what they say is of no use to who runs the webhook. The
+    /// client's errors come back to who asked, and are told once, with what to do.
     fn level_of(&self, target: &str) -> LevelFilter {
         if self.level == LevelFilter::TRACE || target.starts_with(env!("CARGO_CRATE_NAME")) {
             self.level
+        } else if target.starts_with("kube_client") {
+            LevelFilter::OFF
         } else {
             LevelFilter::ERROR
         }

@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
 #![allow(unreachable_pub, reason = "nothing of a test binary can be reached from outside")]
 
+mod admitted;
 mod agreement;
 mod captured_pods;
 mod cluster;
 mod controllers;
+mod drift;
 mod failures;
 mod limit_ranges;
 mod offline;
+mod openshift;
 mod pod_security;
+mod registration;
 mod reinvocation;
+mod resource_quotas;
 mod resources;
 mod spark_connect;
 mod spark_operator;

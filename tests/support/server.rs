@@ -21,6 +21,7 @@ pub struct Server {
     pub tls: Arc<ServerTls>,
     pub metrics: Arc<Metrics>,
     pub lifecycle: Lifecycle,
+    pub webhook: Arc<Webhook>,
 }
 
 pub struct Setup {
@@ -55,13 +56,14 @@ impl Setup {
         let tls = Arc::new(ServerTls::new(Arc::clone(&certificate), authorities).unwrap());
         let mut webhook = Webhook::new(Policy::default(), Arc::clone(&metrics), &self.limits);
         webhook.decide = self.decide;
+        let webhook = Arc::new(webhook);
         let admin = Admin { metrics: Arc::clone(&metrics), lifecycle: lifecycle.clone(), certificate };
 
         let any = "127.0.0.1:0".parse().unwrap();
         let reviews = Listener::bind(
             any,
             Some(Arc::clone(&tls)),
-            router(Arc::new(webhook)),
+            router(Arc::clone(&webhook)),
             self.limits,
             Arc::clone(&metrics),
             lifecycle.clone(),
@@ -78,7 +80,7 @@ impl Setup {
         let (address, admin) = (reviews.local_addr().unwrap(), probes.local_addr().unwrap());
         tokio::spawn(reviews.run());
         tokio::spawn(probes.run());
-        Server { address, admin, ca, tls, metrics, lifecycle }
+        Server { address, admin, ca, tls, metrics, lifecycle, webhook }
     }
 }
 

@@ -24,7 +24,7 @@ mod webhook;
 use std::{
     fs, io,
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -38,10 +38,10 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 pub use in_pod::InPod;
-pub use namespace::Namespace;
+pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
 pub use spark::{JAR, PACKAGE, Spark};
-pub use webhook::{Registered, register};
+pub use webhook::{Registered, probe, register};
 
 use crate::support::pki::Ca;
 use processes::Processes;
@@ -71,6 +71,26 @@ pub async fn cluster() -> &'static Cluster {
 }
 
 impl Cluster {
+    /// Another one, for a test that changes what concerns every namespace. It ends with the process.
+    pub async fn of_my_own() -> &'static Self {
+        let started = Self::start().await.unwrap_or_else(|why| panic!("{why}"));
+        Box::leak(Box::new(started))
+    }
+
+    /// The kubeconfig of its administrator.
+    pub fn admin(&self) -> PathBuf {
+        self.processes.folder().join("admin.conf")
+    }
+
+    /// A new kubeconfig, made of the administrator's.
+    pub fn kubeconfig(&self, name: &str, edit: impl Fn(&mut Value)) -> PathBuf {
+        let mut kubeconfig: Value = serde_saphyr::from_str(&fs::read_to_string(self.admin()).unwrap()).unwrap();
+        edit(&mut kubeconfig);
+        let file = self.processes.folder().join(name).with_extension("conf");
+        fs::write(&file, kubeconfig.to_string()).unwrap();
+        file
+    }
+
     async fn start() -> Result<Self, String> {
         let programs = programs(&PROGRAMS).await?;
         // A port that was free a moment ago may be taken by the time that it is wanted.

@@ -74,7 +74,11 @@ impl Namespace {
     }
 
     pub async fn labelled(labels: &Value) -> Self {
-        let cluster = cluster().await;
+        Self::on(cluster().await, labels).await
+    }
+
+    /// One on another control plane.
+    pub async fn on(cluster: &'static Cluster, labels: &Value) -> Self {
         let client = cluster.client().await;
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-", "labels": labels}});
@@ -138,17 +142,22 @@ impl Namespace {
 
     /// Server-side apply, as `kubectl apply --server-side` does it.
     pub async fn apply(&self, object: &Value) -> Answer {
-        let path = self.path_of(object) + "?fieldManager=test&force=true";
-        send(&self.client, "PATCH", &path, "application/apply-patch+yaml", &self.here(object)).await
+        self.patch(object, "apply-patch+yaml", "fieldManager=test&force=true", &self.here(object)).await
     }
 
     /// A merge patch, as `kubectl patch --type merge` and `kubectl label` do it.
     pub async fn merge(&self, object: &Value, patch: &Value) -> Answer {
-        send(&self.client, "PATCH", &self.path_of(object), MERGE, patch).await
+        self.patch(object, MERGE, "", patch).await
+    }
+
+    /// A patch of a kind (`merge-patch+json`, `strategic-merge-patch+json`, `apply-patch+yaml`), with the query's parameters.
+    pub async fn patch(&self, object: &Value, kind: &str, query: &str, patch: &Value) -> Answer {
+        let uri = format!("{}?{query}", self.path_of(object));
+        send(&self.client, "PATCH", &uri, &format!("application/{kind}"), patch).await
     }
 
     pub async fn merge_status(&self, object: &Value, patch: &Value) -> Answer {
-        send(&self.client, "PATCH", &(self.path_of(object) + "/status"), MERGE, patch).await
+        send(&self.client, "PATCH", &(self.path_of(object) + "/status"), &format!("application/{MERGE}"), patch).await
     }
 
     /// Deletes at once, without a kubelet's consent.
@@ -171,7 +180,7 @@ impl Namespace {
     }
 
     /// The object as one in this namespace.
-    fn here(&self, object: &Value) -> Value {
+    pub fn here(&self, object: &Value) -> Value {
         let mut object = object.clone();
         object["metadata"]["namespace"] = self.name.as_str().into();
         object
@@ -191,7 +200,7 @@ impl Namespace {
 }
 
 const JSON: &str = "application/json";
-const MERGE: &str = "application/merge-patch+json";
+const MERGE: &str = "merge-patch+json";
 
 impl Drop for Namespace {
     fn drop(&mut self) {

@@ -63,26 +63,30 @@ impl Drop for Registered {
     }
 }
 
-/// The registration as the project installs it.
-pub fn manifest() -> Value {
+/// The registration as the project installs it: what changes objects and what judges them.
+pub fn manifests() -> [Value; 2] {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/webhook.yaml");
-    serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+    let text = fs::read_to_string(file).unwrap();
+    let documents: Vec<_> = text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect();
+    documents.try_into().unwrap()
 }
 
 /// Has a server asked about a namespace, and waits until it is. The server must change drivers.
 pub async fn register(namespace: &Namespace, address: SocketAddr, ca_pem: &str, edit: impl Fn(&mut Value)) {
-    let mut configuration = manifest();
-    configuration["metadata"]["name"] = format!("spark-admission-{}", namespace.name).into();
-    for webhook in configuration["webhooks"].as_array_mut().unwrap() {
-        let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap().to_owned();
-        let url = format!("https://localhost:{}{path}", address.port());
-        webhook["clientConfig"] = json!({"url": url, "caBundle": STANDARD.encode(ca_pem)});
-        let here = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": [namespace.name]});
-        webhook["namespaceSelector"]["matchExpressions"].as_array_mut().unwrap().push(here);
-        edit(webhook);
+    for mut configuration in manifests() {
+        configuration["metadata"]["name"] = format!("spark-admission-{}", namespace.name).into();
+        for webhook in configuration["webhooks"].as_array_mut().unwrap() {
+            let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap().to_owned();
+            let url = format!("https://localhost:{}{path}", address.port());
+            webhook["clientConfig"] = json!({"url": url, "caBundle": STANDARD.encode(ca_pem)});
+            let here = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": [namespace.name]});
+            webhook["namespaceSelector"]["matchExpressions"].as_array_mut().unwrap().push(here);
+            edit(webhook);
+        }
+        let plural = configuration["kind"].as_str().unwrap().to_lowercase() + "s";
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}");
+        namespace.send("POST", &path, &configuration).await.object();
     }
-    let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
-    namespace.send("POST", path, &configuration).await.object();
     eventually("the API server asks the webhook", async || {
         let answer = namespace.create_dry(&probe()).await;
         answer.is_success() && !answer.body["metadata"]["annotations"]["spark-admission.io/mutated"].is_null()
@@ -91,7 +95,7 @@ pub async fn register(namespace: &Namespace, address: SocketAddr, ca_pem: &str, 
 }
 
 /// A driver that every namespace admits, also one that enforces the Pod Security Standard `restricted`.
-fn probe() -> Value {
+pub fn probe() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "labels": {"spark-role": "driver"}},
         "spec": {
