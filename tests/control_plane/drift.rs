@@ -142,9 +142,10 @@ async fn what_was_added_stays_when_the_webhook_is_gone_and_what_was_changed_goes
 
 /// Takes the registration away, and waits until the API server asks nobody.
 async fn uninstall(namespace: &Namespace) {
-    let configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
-    let path = format!("{configurations}/spark-admission-{}", namespace.name);
-    namespace.send("DELETE", &path, &Value::Null).await.object();
+    for kind in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{kind}/spark-admission-{}", namespace.name);
+        namespace.send("DELETE", &path, &Value::Null).await.object();
+    }
     let driver = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "labels": {"spark-role": "driver"}},
         "spec": {"containers": [{"name": "spark-kubernetes-driver", "image": "apache/spark:3.5.9"}]}
