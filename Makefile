@@ -19,7 +19,7 @@ demo: ## Starts the server, sends it a real Spark driver and a SparkConnect over
 	@cargo run --quiet --example demo
 
 .PHONY: test
-test: control-plane ## Runs every test, and says how many ran and which were skipped
+test: control-plane spark ## Runs every test, and says how many ran and which were skipped
 	@scripts/test
 
 .PHONY: test-unit
@@ -27,7 +27,7 @@ test-unit: ## Runs the tests that need no socket and no process: those beside th
 	cargo test --lib --bins
 
 .PHONY: test-control-plane
-test-control-plane: control-plane ## Runs the tests on a real API server; KUBERNETES_VERSION=1.34.4 takes another version
+test-control-plane: control-plane spark ## Runs the tests on a real API server; KUBERNETES_VERSION=1.34.4 takes another version
 	cargo test --test control_plane
 
 # Those with a module of their own. The newest, `kubernetes` without a number, is what the other targets take.
@@ -40,6 +40,10 @@ test-kubernetes-versions: ## Runs the tests on a real API server of every versio
 .PHONY: control-plane
 control-plane: ## Builds etcd, Kubernetes, the Spark operator and Helm for the tests, where they are not yet built
 	@scripts/control-plane >/dev/null
+
+.PHONY: spark
+spark: ## Gets the Spark releases that the tests run, where they are not yet there; needs Java and Python
+	@scripts/spark >/dev/null
 
 .PHONY: lint
 lint: ## Checks the format, and lets clippy read everything

@@ -20,6 +20,9 @@ mod reinvocation;
 mod resource_quotas;
 mod resources;
 mod spark_connect;
+mod spark_operator;
+mod spark_session;
+mod spark_submit;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;

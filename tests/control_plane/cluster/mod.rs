@@ -7,14 +7,18 @@
 //! Namespace   what a test does on it, and what is printed when it fails
 //! Registered  the webhook, registered for one namespace
 //! Operator    Kubeflow's operator, its webhook or its controller, for one namespace
+//! Spark       a release of Spark, and its programs for one namespace
+//! InPod       what a pod would run, on this machine
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
+mod in_pod;
 mod namespace;
 mod operator;
 mod processes;
 mod programs;
+mod spark;
 mod webhook;
 
 use std::{
@@ -33,8 +37,10 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+pub use in_pod::InPod;
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
+pub use spark::{JAR, PACKAGE, Spark};
 pub use webhook::{Registered, probe, register};
 
 use crate::support::pki::Ca;

@@ -114,6 +114,20 @@ impl Namespace {
         self.send("GET", &self.path_of(object), &Value::Null).await
     }
 
+    /// The objects of a kind, such as `pods`.
+    pub async fn all(&self, plural: &str) -> Vec<Value> {
+        let path = format!("/api/v1/namespaces/{}/{plural}", self.name);
+        let list = self.send("GET", &path, &Value::Null).await.object();
+        list["items"].as_array().unwrap().clone()
+    }
+
+    /// The pods of a role, such as `executor`.
+    pub async fn pods_of(&self, role: &str) -> Vec<Value> {
+        let mut pods = self.all("pods").await;
+        pods.retain(|pod| pod["metadata"]["labels"]["spark-role"] == role);
+        pods
+    }
+
     /// The object as it stands now.
     pub async fn get(&self, object: &Value) -> Value {
         self.find(object).await.object()
