@@ -11,7 +11,7 @@ DENY_CHECKS ?= bans licenses sources
 
 .PHONY: help
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-26s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Starts the server, sends it a real Spark driver and a SparkConnect over TLS, shows what changes, and stops it
@@ -19,7 +19,7 @@ demo: ## Starts the server, sends it a real Spark driver and a SparkConnect over
 	@cargo run --quiet --example demo
 
 .PHONY: test
-test: control-plane ## Runs every test, and says how many ran and which were skipped
+test: control-plane spark ## Runs every test, and says how many ran and which were skipped
 	@scripts/test
 
 .PHONY: test-unit
@@ -27,12 +27,23 @@ test-unit: ## Runs the tests that need no socket and no process: those beside th
 	cargo test --lib --bins
 
 .PHONY: test-control-plane
-test-control-plane: control-plane ## Runs the tests on a real API server; KUBERNETES_VERSION=1.34.4 takes another version
+test-control-plane: control-plane spark ## Runs the tests on a real API server; KUBERNETES_VERSION=1.34.4 takes another version
 	cargo test --test control_plane
+
+# Those with a module of their own. The newest, `kubernetes` without a number, is what the other targets take.
+KUBERNETES_VERSIONS ?= $(shell sed -n 's|^require k8s.io/kubernetes v||p' tests/control-plane/modules/kubernetes*/go.mod | sort -V)
+
+.PHONY: test-kubernetes-versions
+test-kubernetes-versions: ## Runs the tests on a real API server of every version of Kubernetes that is supported
+	@scripts/test-kubernetes-versions $(KUBERNETES_VERSIONS)
 
 .PHONY: control-plane
 control-plane: ## Builds etcd, Kubernetes, the Spark operator and Helm for the tests, where they are not yet built
 	@scripts/control-plane >/dev/null
+
+.PHONY: spark
+spark: ## Gets the Spark releases that the tests run, where they are not yet there; needs Java and Python
+	@scripts/spark >/dev/null
 
 .PHONY: lint
 lint: ## Checks the format, and lets clippy read everything

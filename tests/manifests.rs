@@ -5,14 +5,37 @@
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
-use spark_admission::policy::{Policy, Role};
+use spark_admission::{
+    metrics::Metrics,
+    policy::{Policy, Role},
+};
 
 /// What changes objects, and what judges them.
 fn configurations() -> [Value; 2] {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/webhook.yaml");
+    documents("webhook.yaml").try_into().unwrap()
+}
+
+fn documents(name: &str) -> Vec<Value> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests").join(name);
     let text = fs::read_to_string(file).unwrap();
-    let documents: Vec<_> = text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect();
-    documents.try_into().unwrap()
+    text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
+}
+
+#[test]
+fn the_account_may_look_at_what_is_watched_and_nothing_else() {
+    let rights: Vec<_> = documents("rbac.yaml").into_iter().filter(|object| !object["rules"].is_null()).collect();
+    let rules: Vec<_> = rights.iter().flat_map(|object| object["rules"].as_array().unwrap()).collect();
+    let mut resources: Vec<_> =
+        rules.iter().flat_map(|rule| rule["resources"].as_array().unwrap()).map(|it| it.as_str().unwrap()).collect();
+    let mut watched = Metrics::WATCHED;
+    resources.sort_unstable();
+    watched.sort_unstable();
+    assert_eq!(resources, watched);
+    for rule in rules {
+        assert_eq!((&rule["verbs"], &rule["apiGroups"]), (&json!(["list", "watch"]), &json!([""])), "{rule}");
+    }
+    let of_events = rights.iter().find(|object| object["kind"] == "Role").unwrap();
+    assert_eq!(json!([of_events["metadata"]["namespace"]]), json!(Policy::default().flagged_nodes.event_namespaces));
 }
 
 fn webhooks() -> Vec<Value> {

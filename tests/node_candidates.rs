@@ -15,6 +15,7 @@ use spark_admission::policy::document::Document;
 use spark_admission::policy::nodes::{Node, Placement};
 
 #[path = "control_plane/cluster/programs.rs"]
+#[allow(unreachable_pub, reason = "its home is a module of another test")]
 mod programs;
 mod support;
 

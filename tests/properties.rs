@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use spark_admission::policy::configuration::FlaggedNodes;
+use spark_admission::policy::document::Document;
 use spark_admission::policy::nodes::objects::{LimitRangeObject, ResourceQuotaObject};
-use spark_admission::policy::nodes::{Constraints, Node, Nodes, Placement};
+use spark_admission::policy::nodes::{Constraints, Landing, Node, Nodes, Placement};
 use spark_admission::policy::{Policy, Snapshot};
 use spark_admission::review::{Answer, Endpoint, answer};
 use std::sync::Arc;
@@ -226,10 +227,18 @@ fn any_constraints() -> impl Strategy<Value = Constraints> {
 /// The nodes that the pod could land on, flagged ones first.
 fn candidates(pod: &Value, nodes: &Nodes) -> (Vec<String>, Vec<String>) {
     let text = pod["spec"].to_string();
-    let document = spark_admission::policy::document::Document::parse(&text).unwrap();
+    let document = Document::parse(&text).unwrap();
     let placement = Placement::of(document.root());
     let name = |node: &Arc<Node>| placement.fits(node).then(|| node.name.to_string());
     (nodes.flagged().filter_map(|(node, _)| name(node)).collect(), nodes.unflagged().filter_map(name).collect())
+}
+
+/// Whether the pod can land on a flagged node, and whether on such alone.
+fn landing(pod: &Value, nodes: &Nodes) -> (bool, bool) {
+    let text = pod["spec"].to_string();
+    let document = Document::parse(&text).unwrap();
+    let landing = nodes.landing(&Placement::of(document.root()));
+    (landing != Landing::Unflagged, matches!(landing, Landing::Pinned(_)))
 }
 
 /// The `resources` of the pod as a whole and of each of its containers.
@@ -346,7 +355,8 @@ proptest! {
         let answer = review_by(&policy, &snapshot, "", "Pod", &between);
         let admitted = patched(&between, &answer);
 
-        let ((_, others_before), (flagged, others)) = (candidates(&pod, &nodes), candidates(&admitted, &nodes));
+        let ((flagged_before, others_before), (flagged, others)) = (candidates(&pod, &nodes), candidates(&admitted, &nodes));
+        prop_assert_eq!(landing(&pod, &nodes), (!flagged_before.is_empty(), !flagged_before.is_empty() && others_before.is_empty()));
         let is_demanded = answer.record.mutations.iter().any(|(_, outcome)| outcome.reason() == "limits-required");
         prop_assert!(flagged.is_empty() || is_demanded || !has_limits(&admitted), "lands on {flagged:?} with limits: {admitted}");
         prop_assert_eq!(others, others_before, "{}", admitted);

@@ -46,7 +46,9 @@ pub async fn follow(cluster: Cluster, every: Duration, known: impl Fn() -> (Arc<
 async fn label(cluster: &Cluster, key: &str, labelling: Labelling<'_>) -> Result<(), Error> {
     let path = format!("/metadata/labels/{}", key.replace('~', "~0").replace('/', "~1"));
     let (node, content_type, body) = match labelling {
-        Labelling::Add(node) => (node, "application/merge-patch+json", json!({"metadata": {"labels": {key: DETECTED}}})),
+        Labelling::Add(node) => {
+            (node, "application/merge-patch+json", json!({"metadata": {"labels": {key: DETECTED}}}))
+        }
         Labelling::Remove(node) => (
             node,
             "application/json-patch+json",

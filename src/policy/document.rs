@@ -11,6 +11,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::values::quantity::Quantity;
+
 /// A JSON document.
 #[derive(Debug)]
 pub struct Document<'a>(Vec<Node<'a>>);
@@ -178,7 +180,8 @@ impl<'a> Json<'a> {
     }
 
     /// Whether two values mean the same to a Go program: the order of members does not count, and what is empty is as good as
-    /// absent (`equality.Semantic.DeepEqual` of apimachinery; a typed client writes `resources: {}` where nothing stood).
+    /// absent (`equality.Semantic.DeepEqual` of apimachinery; a typed client writes `resources: {}` where nothing stood, and `2Gi` where
+    /// `2048Mi` stood).
     #[must_use]
     pub fn is_same(self, other: Self) -> bool {
         self.is_same_but_for(other, &[])
@@ -192,7 +195,8 @@ impl<'a> Json<'a> {
                 let counted = |value: Self| value.members().filter(|(key, _)| !ignored.contains(key));
                 let there: HashMap<_, _> = counted(other).collect();
                 let here: HashSet<_> = counted(self).map(|(key, _)| key).collect();
-                counted(self).all(|(key, value)| value.is_same(there.get(key).copied().unwrap_or(Self::NULL)))
+                counted(self)
+                    .all(|(key, value)| value.is_same_under(key, there.get(key).copied().unwrap_or(Self::NULL)))
                     && there.iter().all(|(key, value)| here.contains(key) || value.is_empty())
             }
             (Node::List { .. }, Node::List { .. }) => {
@@ -205,6 +209,23 @@ impl<'a> Json<'a> {
             (Node::Text(_) | Node::Unescaped(_), _) => self.as_str() == other.as_str(),
             _ => self.is_empty() && other.is_empty(),
         }
+    }
+
+    /// The same for members of that name, some of which hold quantities in every pod spec.
+    fn is_same_under(self, key: &str, other: Self) -> bool {
+        match key {
+            "limits" | "requests" if self.is_object() && other.is_object() => {
+                self.members().count() == other.members().count()
+                    && self.members().all(|(resource, amount)| amount.is_same_quantity(other.get(resource)))
+            }
+            "sizeLimit" => self.is_same_quantity(other),
+            _ => self.is_same(other),
+        }
+    }
+
+    fn is_same_quantity(self, other: Self) -> bool {
+        let quantity = |value: Self| Quantity::parse(&value.to_string());
+        self.is_same(other) || quantity(self).is_some_and(|mine| quantity(other) == Some(mine))
     }
 }
 
@@ -343,6 +364,17 @@ mod tests {
             ("an added member", r#"{"a":1}"#, r#"{"a":1,"b":2}"#, false),
             ("a text with an escape", r#"{"a":"\u0062"}"#, r#"{"a":"b"}"#, true),
             ("numbers", "[1,2.5,-3]", "[1,2.5,-3]", true),
+            (
+                "quantities that are written in two ways",
+                r#"{"limits":{"cpu":1,"memory":"2048Mi"}}"#,
+                r#"{"limits":{"cpu":"1000m","memory":"2Gi"}}"#,
+                true,
+            ),
+            ("a size that is written in two ways", r#"{"sizeLimit":"1024Mi"}"#, r#"{"sizeLimit":"1Gi"}"#, true),
+            ("quantities that differ", r#"{"requests":{"cpu":"1"}}"#, r#"{"requests":{"cpu":"2"}}"#, false),
+            ("quantities of other resources", r#"{"requests":{"cpu":"1"}}"#, r#"{"requests":{"memory":"1"}}"#, false),
+            ("no quantities", r#"{"limits":{"cpu":"a lot"}}"#, r#"{"limits":{"cpu":"little"}}"#, false),
+            ("texts that only look like quantities", r#"{"arguments":["1000m"]}"#, r#"{"arguments":["1"]}"#, false),
             ("a number is no text", r#"{"a":1}"#, r#"{"a":"1"}"#, false),
         ] {
             let (left, right) = (Document::parse(left).unwrap(), Document::parse(right).unwrap());

@@ -35,7 +35,7 @@ async fn when_it_is_slow_or_answers_nonsense_executors_start_and_everybody_else_
     let server = Setup { decide: odd, ..Setup::default() }.start().await;
     register(&here, server.address, &server.ca.pem, |webhook| {
         assert_eq!(webhook["timeoutSeconds"], 5, "as promised; a test need not wait for as long");
-        webhook["timeoutSeconds"] = 1.into();
+        webhook["timeoutSeconds"] = 3.into();
     })
     .await;
     for (behaviour, message) in [
@@ -85,7 +85,7 @@ fn odd(endpoint: Endpoint, body: &[u8], policy: &Policy, snapshot: &Snapshot) ->
     let review: Value = serde_json::from_slice(body).unwrap();
     let mut answer = review::answer(endpoint, body, policy, snapshot)?;
     match review["request"]["object"]["metadata"]["labels"][BEHAVE].as_str() {
-        Some("slow") => sleep(Duration::from_secs(2)),
+        Some("slow") => sleep(Duration::from_secs(4)),
         Some("no-json") => answer.body = b"<html>who are you?</html>".to_vec(),
         Some("of-another") => {
             let uid = review["request"]["uid"].as_str().unwrap();

@@ -4,11 +4,15 @@
 #![allow(clippy::float_cmp, reason = "what is counted is whole")]
 #![allow(unreachable_pub, reason = "nothing of a test binary can be reached from outside")]
 
+mod admitted;
 mod agreement;
 mod captured_pods;
 mod cluster;
 mod controllers;
+mod drift;
 mod failures;
+mod kubeflow_webhook;
+mod labelling;
 mod limit_ranges;
 mod nodes;
 mod offline;
@@ -16,8 +20,13 @@ mod openshift;
 mod pod_security;
 mod registration;
 mod reinvocation;
+mod resource_quotas;
 mod resources;
 mod scale;
+mod spark_connect;
+mod spark_operator;
+mod spark_session;
+mod spark_submit;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;

@@ -320,7 +320,7 @@ async fn the_rights_of_the_manifest_are_enough_and_what_is_missing_is_said() {
     eventually("ready all the same", async || is_ready(&serving).await).await;
     assert_eq!(measured(&serving, "spark_admission_nodes_known").await, 0.0);
 
-    give_rights(&here).await;
+    give_rights(&here, "rbac.yaml").await;
     for kind in Metrics::WATCHED {
         let line = format!("spark_admission_watch_in_sync{{kind=\"{kind}\"}}");
         patiently(&format!("{kind} in sync, without a restart"), async || measured(&serving, &line).await == 1.0).await;
@@ -336,7 +336,7 @@ async fn the_rights_of_the_manifest_are_enough_and_what_is_missing_is_said() {
 async fn rights_that_are_taken_away_and_given_back() {
     let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
     let kubeconfig = account(&here).await;
-    give_rights(&here).await;
+    give_rights(&here, "rbac.yaml").await;
     // The authorizer learns of rights by a watch of its own.
     eventually("the rights count", async || Followed::may_list_nodes(&kubeconfig).await).await;
     let followed = Followed::start(kubeconfig, "staleAfter: 3s").await;
@@ -346,7 +346,7 @@ async fn rights_that_are_taken_away_and_given_back() {
     eventually("sync is lost", async || followed.metric(in_sync) == 0.0).await;
     assert!(followed.knows_nodes(), "what was seen last stays in use");
     eventually("and not for ever", async || !followed.knows_nodes()).await;
-    give_rights(&here).await;
+    give_rights(&here, "rbac.yaml").await;
     patiently("nodes are known again", async || followed.knows_nodes()).await;
 }
 
@@ -468,9 +468,9 @@ fn now() -> String {
     format!("{date}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The objects of manifests/rbac.yaml.
-fn rights() -> Vec<Value> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/rbac.yaml");
+/// The objects of a file of `manifests`.
+fn rights(file: &str) -> Vec<Value> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests").join(file);
     let text = fs::read_to_string(file).unwrap();
     text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
 }
@@ -482,7 +482,7 @@ fn path_of_kind(object: &Value) -> String {
 }
 
 /// A kubeconfig of the account that the manifest gives rights to; it has none yet.
-async fn account(here: &Namespace) -> PathBuf {
+pub async fn account(here: &Namespace) -> PathBuf {
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "spark-admission"}});
     here.send("POST", "/api/v1/namespaces", &namespace).await.object();
     let accounts = "/api/v1/namespaces/spark-admission/serviceaccounts";
@@ -494,14 +494,14 @@ async fn account(here: &Namespace) -> PathBuf {
     here.cluster().kubeconfig("account", |kubeconfig| kubeconfig["users"][0]["user"] = json!({"token": token}))
 }
 
-async fn give_rights(here: &Namespace) {
-    for object in rights() {
+pub async fn give_rights(here: &Namespace, file: &str) {
+    for object in rights(file) {
         here.send("POST", &path_of_kind(&object), &object).await.object();
     }
 }
 
 async fn take_rights(here: &Namespace) {
-    for object in rights() {
+    for object in rights("rbac.yaml") {
         let path = format!("{}/{}", path_of_kind(&object), object["metadata"]["name"].as_str().unwrap());
         here.send("DELETE", &path, &Value::Null).await.object();
     }

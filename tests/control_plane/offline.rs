@@ -38,10 +38,13 @@ pub fn review(object: &Value, namespace: &str) -> Offline {
 
 /// The files of a folder of fixtures, sorted.
 pub fn fixtures(folder: &str) -> Vec<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(fixtures_folder(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
+}
+
+pub fn fixtures_folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// An object without what differs between two of the same content: who made it, when and where.

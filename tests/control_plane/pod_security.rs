@@ -4,7 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::{agreement::Agreement, offline::fixtures};
+use crate::{
+    admitted::{Limits, assert_documented},
+    agreement::Agreement,
+    offline::fixtures,
+};
 
 #[tokio::test]
 async fn what_a_baseline_namespace_admits_it_admits_with_the_webhook_too() {
@@ -14,18 +18,36 @@ async fn what_a_baseline_namespace_admits_it_admits_with_the_webhook_too() {
 
 #[tokio::test]
 async fn what_a_restricted_namespace_admits_it_admits_with_the_webhook_too() {
-    let admitted = admitted_as_before("restricted", |pod| {
-        pod["spec"]["securityContext"]["runAsNonRoot"] = true.into();
-        pod["spec"]["securityContext"]["seccompProfile"] = json!({"type": "RuntimeDefault"});
-        for list in ["containers", "initContainers"] {
-            for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
-                container["securityContext"]["allowPrivilegeEscalation"] = false.into();
-                container["securityContext"]["capabilities"] = json!({"drop": ["ALL"]});
-            }
-        }
-    })
-    .await;
+    let admitted = admitted_as_before("restricted", ready_for_restricted).await;
     assert!(admitted > 30, "only {admitted}");
+}
+
+#[tokio::test]
+async fn pods_as_users_make_them_are_admitted_as_before() {
+    let enforced = |title, level: &str| Limits {
+        labels: json!({"pod-security.kubernetes.io/enforce": level}),
+        ..Limits::none(title)
+    };
+    assert_documented(
+        "Pod Security",
+        &[
+            enforced("`baseline`", "baseline"),
+            enforced("`restricted`", "restricted"),
+            Limits { prepare: ready_for_restricted, ..enforced("`restricted`, pods made ready for it", "restricted") },
+        ],
+    )
+    .await;
+}
+
+fn ready_for_restricted(pod: &mut Value) {
+    pod["spec"]["securityContext"]["runAsNonRoot"] = true.into();
+    pod["spec"]["securityContext"]["seccompProfile"] = json!({"type": "RuntimeDefault"});
+    for list in ["containers", "initContainers"] {
+        for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
+            container["securityContext"]["allowPrivilegeEscalation"] = false.into();
+            container["securityContext"]["capabilities"] = json!({"drop": ["ALL"]});
+        }
+    }
 }
 
 /// Creates every captured pod in a namespace of that level, made ready for it; returns how many were admitted.
@@ -39,7 +61,7 @@ async fn admitted_as_before(level: &str, prepare: impl Fn(&mut Value)) -> usize 
             continue;
         }
         prepare(&mut pod);
-        let before = agreement.without(&pod).await;
+        let before = agreement.without(&pod).await.status;
         assert_eq!(agreement.create(case, &pod).await, before, "{case}");
         admitted += usize::from(before == 201);
     }

@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use super::ivy_dir::SPARK_JARS_IVY;
 use super::{Case, Outcome, Plan, Pod, Resource};
 use crate::policy::configuration::{IvyCache, Medium};
+use crate::policy::document::Json;
+use crate::policy::field_path::path;
 use crate::policy::handover::hand_to;
+use crate::policy::mutation::Mutation;
 use crate::policy::names::{IVY_CACHE_MEDIUM, IVY_CACHE_SIZE, IVY_DIR, SKIP};
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
@@ -24,6 +27,14 @@ const VOLUME: &str = "ivy-cache";
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome {
     let settings = &case.policy.mutations.ivy_cache;
     let Some(spark) = pod.spark_container() else { return Outcome::Skipped(Skip::NoSparkContainer) };
+    if pod.is_launched_by_operator()
+        && pod.metadata().was_changed_by(Mutation::IvyCache)
+        && let Some((volume, mount)) = displaced(pod, spark)
+    {
+        plan.remove(spark.path().then(["volumeMounts"]).at(mount));
+        plan.remove(path(["spec", "volumes"]).at(volume));
+        return plan.outcome();
+    }
     let handed_down = pod.annotation(IVY_DIR).or_else(|| pod.connect_arguments().conf(SPARK_JARS_IVY));
     if let Some((directory, Err(fault))) = handed_down.map(|directory| (directory, judge(directory))) {
         plan.warn(format!("Ivy directory {directory} is left as it is: {fault}"));
@@ -45,6 +56,23 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
     plan.mount(spark, VOLUME, directory);
     plan.note(Note::IvyMountedAt(directory.to_owned()));
     plan.outcome()
+}
+
+/// Where our volume and its mount stand, if the author's own came behind them since an earlier round of this admission.
+///
+/// Kubeflow's webhook puts an application's volumes behind what is there. Of an application that is older than this webhook nobody has
+/// read them (see [`brings_its_own`]), and its driver must start as before.
+fn displaced(pod: &Pod<'_>, spark: &Container<'_>) -> Option<(usize, usize)> {
+    let named = |element: &Json<'_>| element.get("name").as_str() == Some(VOLUME);
+    let volume = pod.spec().get("volumes").items().position(|volume| named(&volume))?;
+    let mounts = || spark.json().get("volumeMounts").items();
+    let mount = mounts().position(|mount| named(&mount))?;
+    let directory = mounts().nth(mount)?.get("mountPath").as_str()?;
+    let is_in_the_way =
+        |it: Json<'_>| it.get("mountPath").as_str().is_some_and(|path| overlaps(path, directory) || may_hold_ivy(path));
+    let has_twin = pod.spec().get("volumes").items().filter(named).count() > 1;
+    let is_displaced = has_twin || mounts().skip(mount + 1).any(is_in_the_way);
+    is_displaced.then_some((volume, mount))
 }
 
 /// Whether the volume, or one just like it, is mounted there already.
@@ -184,7 +212,6 @@ fn needs_mount(resource: &Resource<'_>, directory: &str, settings: &IvyCache) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Mutation;
     use crate::policy::testing::{Sample, application, connect_server, driver, executor, notebook};
 
     const VOLUME: &str = r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"medium":"Memory","sizeLimit":"512Mi"}}"#;
@@ -256,6 +283,34 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
+    fn gives_way_to_what_kubeflows_webhook_brings_between_two_rounds() {
+        let again = || {
+            mounting("ivy-cache", "/tmp/.ivy2")
+                .and("/spec/volumes", json!({"name": "ivy-cache", "emptyDir": {"medium": "Memory", "sizeLimit": "512Mi"}}))
+                .with("/metadata/annotations/spark-admission.io~1mutated", "ivy-cache,spark-user")
+                .with("/metadata/labels/sparkoperator.k8s.io~1launched-by-spark-operator", "true")
+        };
+        let brought = |volume: &str, at: &str| {
+            again().and("/spec/volumes", json!({"name": volume, "emptyDir": {}})).and("/spec/containers/0/volumeMounts", json!({"name": volume, "mountPath": at}))
+        };
+        let gone = ["spec.containers[0].volumeMounts[0] removed", "spec.volumes[0] removed"];
+        for (case, pod, expected) in [
+            ("a volume of that name, elsewhere", brought("ivy-cache", "/opt/ivy"), &gone[..]),
+            ("a volume of that name, at the same place", brought("ivy-cache", "/tmp/.ivy2"), &gone),
+            ("another volume at the same place", brought("mine", "/tmp/.ivy2"), &gone),
+            ("another volume above", brought("mine", "/tmp"), &gone),
+            ("a volume over a home", brought("mine", "/home/spark"), &gone),
+            ("a volume that is in nobody's way", brought("mine", "/data"), &["skipped: nothing-to-do"]),
+            ("nothing", again(), &["skipped: nothing-to-do"]),
+            ("a pod that no operator launched", brought("mine", "/tmp").with("/metadata/labels/sparkoperator.k8s.io~1launched-by-spark-operator", "false"), &["skipped: nothing-to-do"]),
+            ("a first round", brought("mine", "/tmp").with("/metadata/annotations/spark-admission.io~1mutated", "spark-user"), &["skipped: nothing-to-do"]),
+        ] {
+            assert_eq!(pod.by(Mutation::IvyCache), expected, "{case}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
     fn hands_down_from_applications() {
         let ivy = |directory: &str| application().with("/spec/sparkConf/spark.jars.ivy", directory);
         let hadoop = || application().with("/spec/deps/packages", json!([HADOOP]));
@@ -270,6 +325,9 @@ mod tests {
             ("a user's own mount there, in a template", ivy("/ivy").with("/spec/driver/template/spec/containers", json!([{"volumeMounts": [mount]}])), &["skipped: nothing-to-do"]),
             ("a volume of that name", application().and("/spec/volumes", json!({"name": "ivy-cache", "hostPath": {"path": "/ivy"}})), &[declined]),
             ("a mount where the volume would be", application().and("/spec/driver/volumeMounts", json!({"name": "mine", "mountPath": "/tmp"})), &[declined]),
+            ("a config map where the volume would be", application().and("/spec/driver/configMaps", json!({"name": "ivy-settings", "path": "/tmp/.ivy2"})), &[declined]),
+            ("a config map over a home", application().and("/spec/driver/configMaps", json!({"name": "home", "path": "/home/spark"})), &[declined]),
+            ("a secret at the user's own directory", ivy("/ivy").and("/spec/driver/secrets", json!({"name": "settings", "path": "/ivy", "secretType": "Generic"})), &["skipped: nothing-to-do"]),
             ("the same beside another wish", application().and("/spec/driver/volumeMounts", json!({"name": "mine", "mountPath": "/tmp"})).with("/spec/driver/annotations/spark-admission.io~1skip", "spark-user"), &["spec.driver.annotations[spark-admission.io/skip] = spark-user,ivy-cache"]),
             ("the same, declined already", application().and("/spec/driver/volumeMounts", json!({"name": "mine", "mountPath": "/tmp"})).with("/spec/driver/annotations/spark-admission.io~1skip", "ivy-cache"), &["skipped: nothing-to-do"]),
             ("a directory below the volume", ivy("/tmp/.ivy2/mine"), &["skipped: nothing-to-do"]),

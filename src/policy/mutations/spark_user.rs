@@ -7,7 +7,6 @@ use super::{Case, Outcome, Plan, Pod};
 use crate::policy::configuration::Apply;
 use crate::policy::field_path::path;
 use crate::policy::mutation::Mutation;
-use crate::policy::names::MUTATED;
 use crate::policy::outcome::Skip;
 use crate::policy::subject::Container;
 use crate::policy::values::image::ImageReference;
@@ -32,7 +31,7 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
         return Outcome::Skipped(Skip::ImageHasOwnUser);
     }
     let enforce = settings.apply == Apply::Enforce;
-    if !enforce && is_ours(pod) {
+    if !enforce && pod.metadata().was_changed_by(Mutation::SparkUser) {
         reconsider(pod, spark, plan);
     }
     set_fs_group(pod, enforce, plan);
@@ -40,26 +39,28 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
     plan.outcome()
 }
 
-/// Whether an earlier round of this admission set the user.
-fn is_ours(pod: &Pod<'_>) -> bool {
-    let names = pod.metadata().annotation(MUTATED).unwrap_or_default();
-    names.split(',').any(|name| name == Mutation::SparkUser.name())
-}
-
 /// Other webhooks act between our rounds: one adds a container, which must not inherit Spark's user; another sets the user that the
-/// resource's author chose for the pod, which Spark's container must not override. The result is that of acting after them.
+/// resource's author chose, for the pod or for Spark's container, which ours must not override or stand beside. The result is that of
+/// acting after them.
 fn reconsider(pod: &Pod<'_>, spark: &Container<'_>, plan: &mut Plan) {
-    let container_is_ours = spark.run_as_user() == Some(SPARK);
-    match pod.run_as_user() {
-        Some(SPARK) if !container_is_ours && !others_have_users(pod) => {
-            plan.remove(path(["spec", "securityContext", "runAsUser"]));
+    let on_pod = || path(["spec", "securityContext", "runAsUser"]);
+    match (pod.run_as_user(), spark.run_as_user()) {
+        (Some(SPARK), Some(_)) if context_may_be_ours(pod) => plan.remove(on_pod()),
+        (Some(SPARK), None) if context_may_be_ours(pod) && !others_have_users(pod) => {
+            plan.remove(on_pod());
             plan.set_container_security(spark, "runAsUser", SPARK);
         }
-        Some(user) if container_is_ours && user != SPARK => {
+        (Some(user), Some(SPARK)) if user != SPARK => {
             plan.remove(spark.path().then(["securityContext", "runAsUser"]));
         }
         _ => {}
     }
+}
+
+/// Whether the pod's security context can be the one that an earlier round left: it has a group then, and with the group 185 a change
+/// policy. Kubeflow's webhook puts the author's whole context in its place, where 185 is the author's choice for every container.
+fn context_may_be_ours(pod: &Pod<'_>) -> bool {
+    pod.fs_group().is_some_and(|group| group != SPARK || pod.has_fs_group_change_policy())
 }
 
 fn others_have_users(pod: &Pod<'_>) -> bool {
@@ -107,9 +108,10 @@ mod tests {
     #[test]
     #[rustfmt::skip]
     fn decides() {
-        let on_pod = || driver().with("/spec/securityContext", json!({"fsGroup": 185, "runAsUser": 185}));
-        let on_spark = || driver().with("/spec/securityContext/fsGroup", 185).with("/spec/containers/0/securityContext/runAsUser", 185).and("/spec/containers", json!({"name": "proxy"}));
         let again = |pod: Sample| pod.with("/metadata/annotations/spark-admission.io~1mutated", "spark-user");
+        let on_pod = || driver().with("/spec/securityContext", json!({"fsGroup": 185, "fsGroupChangePolicy": "OnRootMismatch", "runAsUser": 185}));
+        let replaced = |context| again(driver().with("/spec/securityContext", context).and("/spec/containers", json!({"name": "proxy"})));
+        let on_spark = || driver().with("/spec/securityContext/fsGroup", 185).with("/spec/containers/0/securityContext/runAsUser", 185).and("/spec/containers", json!({"name": "proxy"}));
         let sidecar = json!({"name": "proxy", "image": "istio/proxyv2:1"});
         let root = json!({"name": "fix", "image": "busybox", "securityContext": {"runAsUser": 0}});
         for (case, pod, expected) in [
@@ -130,6 +132,10 @@ mod tests {
             ("a notebook never", notebook(), &[]),
             ("a sidecar that another webhook added between two rounds", again(on_pod()).and("/spec/containers", sidecar.clone()), &["spec.securityContext.runAsUser removed", USER_ON_SPARK]),
             ("a user for the pod that another webhook set between two rounds", again(on_spark()).with("/spec/securityContext/runAsUser", 1000), &["spec.containers[0].securityContext.runAsUser removed"]),
+            ("a user for Spark's container that another webhook set between two rounds", again(on_pod()).with("/spec/containers/0/securityContext/runAsUser", 1000), &["spec.securityContext.runAsUser removed"]),
+            ("the same, with a sidecar", again(on_pod()).with("/spec/containers/0/securityContext/runAsUser", 1000).and("/spec/containers", sidecar.clone()), &["spec.securityContext.runAsUser removed"]),
+            ("the author's own 185 for all, set between two rounds", replaced(json!({"runAsUser": 185})), &[GROUP, POLICY]),
+            ("the author's own 185 and group, set between two rounds", replaced(json!({"runAsUser": 185, "fsGroup": 185})), &["skipped: nothing-to-do"]),
             ("nothing happened between two rounds", again(on_pod()), &["skipped: nothing-to-do"]),
             ("the user's own 185 on the pod", on_pod().and("/spec/containers", sidecar.clone()), &["skipped: nothing-to-do"]),
             ("OpenShift assigns ids itself", driver().on_openshift(), &["skipped: openshift"]),

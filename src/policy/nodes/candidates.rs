@@ -5,6 +5,7 @@
 //! several terms one is enough, and `NotIn` and `DoesNotExist` match a label that is absent. Not known when a pod is created, and
 //! so not judged: room on the node, affinity to other pods, spread constraints, volumes.
 
+use super::index::Index;
 use super::node::{Effect, Node, Taint, is_extended};
 use super::{Flagged, Nodes};
 use crate::policy::document::Json;
@@ -40,10 +41,21 @@ impl Nodes {
         let flagged: Vec<_> = self.flagged().filter(|(node, _)| placement.fits(node)).collect();
         if flagged.is_empty() {
             Landing::Unflagged
-        } else if self.unflagged().any(|node| placement.fits(node)) {
+        } else if self.is_other_candidate(placement) {
             Landing::Mixed(flagged)
         } else {
             Landing::Pinned(flagged)
+        }
+    }
+
+    /// Whether a node that is not flagged is a candidate. Looks only at those that have a label which a candidate must have.
+    fn is_other_candidate(&self, placement: &Placement<'_>) -> bool {
+        match placement.places(&self.others) {
+            Some(places) => {
+                let mut nodes = places.into_iter().flatten().filter_map(|place| self.all.get(*place as usize));
+                nodes.any(|node| placement.fits(node))
+            }
+            None => self.unflagged().any(|node| placement.fits(node)),
         }
     }
 }
@@ -84,10 +96,17 @@ impl<'a> Placement<'a> {
             // The scheduler is not asked.
             return *node.name == *name;
         }
-        self.selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
-            && self.tolerates(node)
+        self.tolerates(node)
+            && self.selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
             && self.extended_resources.iter().all(|resource| node.has(resource))
             && self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node)))
+    }
+
+    /// The places among which all candidates are, by the narrowest of the labels that one must have; none where any node may be one.
+    fn places<'i>(&self, index: &'i Index) -> Option<Vec<&'i [u32]>> {
+        let by_selector = self.selector.iter().map(|(key, value)| vec![index.places(key, value)]);
+        let by_terms = || self.terms.as_ref()?.iter().map(|term| term.places(index)).collect::<Option<Vec<_>>>();
+        by_selector.chain(by_terms().map(|lists| lists.concat())).min_by_key(count)
     }
 
     fn tolerates(&self, node: &Node) -> bool {
@@ -121,6 +140,12 @@ fn extended_resources(container: Json<'_>) -> impl Iterator<Item = &str> {
     asked.filter(move |(name, amount)| is_extended(name) && positive(*amount)).map(|(name, _)| name)
 }
 
+/// How many places there are in lists.
+#[expect(clippy::ptr_arg, reason = "what min_by_key wants")]
+fn count(lists: &Vec<&[u32]>) -> usize {
+    lists.iter().map(|list| list.len()).sum()
+}
+
 /// One term of required node affinity: all of it must match.
 #[derive(Debug)]
 struct Term<'a> {
@@ -137,6 +162,15 @@ impl<'a> Term<'a> {
         let expressions: Option<_> = term.get("matchExpressions").items().map(Expression::of).collect();
         let fields: Option<_> = term.get("matchFields").items().map(Field::of).collect();
         Some(Self { expressions: expressions?, fields: fields? })
+    }
+
+    /// As of a placement; of one label's values any.
+    fn places<'i>(&self, index: &'i Index) -> Option<Vec<&'i [u32]>> {
+        let of_expression = |expression: &Expression<'a>| match &expression.condition {
+            Condition::In(values) => Some(values.iter().map(|value| index.places(expression.key, value)).collect()),
+            _ => None,
+        };
+        self.expressions.iter().filter_map(of_expression).min_by_key(count)
     }
 
     fn matches(&self, node: &Node) -> bool {

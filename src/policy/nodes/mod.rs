@@ -9,6 +9,7 @@ mod candidates;
 pub mod constraints;
 mod event;
 mod flags;
+mod index;
 mod labelling;
 mod labels;
 mod node;
@@ -26,6 +27,7 @@ pub use labels::Labels;
 pub use node::{Condition, Effect, Node, Taint, is_extended};
 
 use crate::policy::configuration::FlaggedNodes;
+use index::Index;
 
 /// A flagged node, and what flags it.
 pub type Flagged<'n> = (&'n Arc<Node>, &'n [Flag]);
@@ -36,6 +38,8 @@ pub struct Nodes {
     all: Vec<Arc<Node>>,
     /// The flagged ones by their places in `all`, each with what flags it.
     flagged: Vec<(usize, Vec<Flag>)>,
+    /// The others by their labels; of none where none is flagged, because nobody asks then.
+    others: Index,
 }
 
 impl Nodes {
@@ -51,8 +55,14 @@ impl Nodes {
             let events = by_node.get(&*node.name).map_or(&[][..], Vec::as_slice);
             flags_of(node, events.iter().copied(), settings, now)
         };
-        let flagged = nodes.iter().map(|node| flags(node)).enumerate().filter(|(_, flags)| !flags.is_empty()).collect();
-        Self { all: nodes, flagged }
+        let flags = nodes.iter().map(|node| flags(node)).enumerate();
+        let flagged = flags.filter(|(_, flags)| !flags.is_empty()).collect();
+        let mut found = Self { all: nodes, flagged, others: Index::default() };
+        if found.is_any_flagged() {
+            let others = found.iter().enumerate().filter(|(_, (_, flags))| flags.is_empty());
+            found.others = Index::of(others.map(|(place, (node, _))| (place, &node.labels)));
+        }
+        found
     }
 
     /// How many there are.

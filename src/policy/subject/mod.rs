@@ -9,6 +9,9 @@ pub use pod::Pod;
 pub use resource::{Resource, ResourceKind};
 
 use super::document::Json;
+use super::mutation::Mutation;
+use super::names::MUTATED;
+use super::values::coordinates::entries;
 
 /// The labels, annotations and other metadata that both pods and resources have.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +34,12 @@ impl<'a> Metadata<'a> {
     #[must_use]
     pub fn annotation(self, key: &str) -> Option<&'a str> {
         self.0.get("annotations").get(key).as_str()
+    }
+
+    /// Whether an earlier round of this admission applied the mutation; another webhook may have acted since.
+    #[must_use]
+    pub fn was_changed_by(self, mutation: Mutation) -> bool {
+        entries(self.annotation(MUTATED).unwrap_or_default()).any(|name| name == mutation.name())
     }
 
     /// `metadata.name`, else what it will be generated from, else nothing.

@@ -154,12 +154,16 @@ impl<'a> Resource<'a> {
         named.or(containers.first()).copied()
     }
 
-    /// Where the user mounts volumes into the driver.
+    /// Where the user mounts volumes, config maps and secrets into the driver.
     pub fn driver_mounts(&self) -> impl Iterator<Item = &'a str> {
-        let mounts = self.driver().get("volumeMounts").items();
+        let driver = self.driver();
+        let mounts = driver.get("volumeMounts").items().filter_map(|mount| mount.get("mountPath").as_str());
+        let named = ["configMaps", "secrets"].into_iter().flat_map(move |list| driver.get(list).items());
         let of_template =
             self.server_container().into_iter().flat_map(|container| container.mounts().collect::<Vec<_>>());
-        mounts.filter_map(|mount| mount.get("mountPath").as_str()).chain(of_template.map(|(mount_path, _)| mount_path))
+        mounts
+            .chain(named.filter_map(|named| named.get("path").as_str()))
+            .chain(of_template.map(|(mount_path, _)| mount_path))
     }
 
     /// The value of an environment variable that the resource gives its driver or server, in whichever of the forms.

@@ -43,6 +43,11 @@ impl Event {
         named == name
     }
 
+    /// Whether the request made an object.
+    pub fn is_creation(&self) -> bool {
+        self.0["verb"] == "create" && self.0["objectRef"]["subresource"].is_null()
+    }
+
     /// What webhooks had written into the audit log: `<webhook>/<key>`, and Kubernetes' own keys left out.
     pub fn annotations(&self) -> BTreeMap<String, String> {
         let all = self.0["annotations"].as_object().into_iter().flatten();

@@ -7,14 +7,20 @@
 //! Namespace   what a test does on it, and what is printed when it fails
 //! Registered  the webhook, registered for one namespace
 //! Followed    the snapshot of the cluster, kept current in this process
+//! Operator    Kubeflow's operator, its webhook or its controller, for one namespace
+//! Spark       a release of Spark, and its programs for one namespace
+//! InPod       what a pod would run, on this machine
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
 mod followed;
+mod in_pod;
 mod namespace;
+mod operator;
 mod processes;
 mod programs;
+mod spark;
 mod webhook;
 
 use std::{
@@ -34,7 +40,10 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 pub use followed::Followed;
-pub use namespace::Namespace;
+pub use in_pod::InPod;
+pub use namespace::{Answer, Namespace};
+pub use operator::{Called, Operator};
+pub use spark::{JAR, PACKAGE, Spark};
 pub use webhook::{Registered, probe, register};
 
 use crate::support::pki::Ca;
@@ -53,6 +62,8 @@ pub struct Cluster {
     processes: Processes,
     /// How its API server is started.
     apiserver: Vec<String>,
+    /// The API server's, on the loopback address.
+    port: u16,
     kubeconfig: Kubeconfig,
     controllers: OnceCell<()>,
 }
@@ -147,7 +158,7 @@ impl Cluster {
         let mut apiserver = apiserver_arguments(folder, port);
         apiserver.extend(flags.iter().map(|&flag| flag.to_owned()));
         processes.start(programs.path("kube-apiserver"), &apiserver).map_err(said)?;
-        let cluster = Self { processes, apiserver, kubeconfig, controllers: OnceCell::new() };
+        let cluster = Self { processes, apiserver, port, kubeconfig, controllers: OnceCell::new() };
         cluster.until_ready(started + START).await?;
         cluster.prepare(programs.path("spark-operator-crds"), started + START).await?;
         cluster.announce(started).await;

@@ -137,6 +137,20 @@ impl Namespace {
         self.send("GET", &self.path_of(object), &Value::Null).await
     }
 
+    /// The objects of a kind, such as `pods`.
+    pub async fn all(&self, plural: &str) -> Vec<Value> {
+        let path = format!("/api/v1/namespaces/{}/{plural}", self.name);
+        let list = self.send("GET", &path, &Value::Null).await.object();
+        list["items"].as_array().unwrap().clone()
+    }
+
+    /// The pods of a role, such as `executor`.
+    pub async fn pods_of(&self, role: &str) -> Vec<Value> {
+        let mut pods = self.all("pods").await;
+        pods.retain(|pod| pod["metadata"]["labels"]["spark-role"] == role);
+        pods
+    }
+
     /// The object as it stands now.
     pub async fn get(&self, object: &Value) -> Value {
         self.find(object).await.object()
@@ -151,13 +165,18 @@ impl Namespace {
 
     /// Server-side apply, as `kubectl apply --server-side` does it.
     pub async fn apply(&self, object: &Value) -> Answer {
-        let path = self.path_of(object) + "?fieldManager=test&force=true";
-        send(&self.client, "PATCH", &path, "application/apply-patch+yaml", &self.here(object)).await
+        self.patch(object, "apply-patch+yaml", "fieldManager=test&force=true", &self.here(object)).await
     }
 
     /// A merge patch, as `kubectl patch --type merge` and `kubectl label` do it.
     pub async fn merge(&self, object: &Value, patch: &Value) -> Answer {
-        send(&self.client, "PATCH", &self.path_of(object), MERGE, patch).await
+        self.patch(object, MERGE, "", patch).await
+    }
+
+    /// A patch of a kind (`merge-patch+json`, `strategic-merge-patch+json`, `apply-patch+yaml`), with the query's parameters.
+    pub async fn patch(&self, object: &Value, kind: &str, query: &str, patch: &Value) -> Answer {
+        let uri = format!("{}?{query}", self.path_of(object));
+        send(&self.client, "PATCH", &uri, &format!("application/{kind}"), patch).await
     }
 
     /// A merge patch of something that is in no namespace.
@@ -166,7 +185,7 @@ impl Namespace {
     }
 
     pub async fn merge_status(&self, object: &Value, patch: &Value) -> Answer {
-        send(&self.client, "PATCH", &(self.path_of(object) + "/status"), MERGE, patch).await
+        send(&self.client, "PATCH", &(self.path_of(object) + "/status"), &format!("application/{MERGE}"), patch).await
     }
 
     /// Deletes at once, without a kubelet's consent.
@@ -189,7 +208,7 @@ impl Namespace {
     }
 
     /// The object as one in this namespace.
-    fn here(&self, object: &Value) -> Value {
+    pub fn here(&self, object: &Value) -> Value {
         let mut object = object.clone();
         object["metadata"]["namespace"] = self.name.as_str().into();
         object
@@ -209,7 +228,7 @@ impl Namespace {
 }
 
 const JSON: &str = "application/json";
-const MERGE: &str = "application/merge-patch+json";
+const MERGE: &str = "merge-patch+json";
 
 impl Drop for Namespace {
     fn drop(&mut self) {

@@ -10,15 +10,19 @@ use std::{
 };
 
 /// Reads its standard input, which the tests hold open and never write to: it ends when their process does, by a panic, an
-/// interrupt or a kill. Then everything in its process group is ended, and the folder removed.
-const KEEPER: &str = "
+/// interrupt or a kill. Then everything in its process group is ended, and the folder removed; and what the operator writes to a place
+/// that is fixed in its source: a template for each SparkConnect, under one name, and templates for each submission, which its log names.
+const KEEPER: &str = r#"
     trap '' HUP INT TERM
     read -r _
     kill -s TERM 0
     sleep 0.5
-    [ -n \"$2\" ] || rm -rf \"$1\"
+    rm -f /tmp/spark/executor-pod-template.yaml
+    grep -oh '/tmp/spark/[0-9a-f][0-9a-f-]*/' "$1"/spark-operator-controller-*.log | sort -u | xargs rm -rf
+    rmdir /tmp/spark
+    [ -n "$2" ] || rm -rf "$1"
     kill -s KILL 0
-";
+"#;
 
 /// What keeps the folder of the control plane: logs and, in a file for each, what programs say.
 const KEEP: &str = "KEEP_CONTROL_PLANE";
@@ -64,10 +68,7 @@ impl Processes {
     /// Starts a program; what it says goes to a file named after it.
     pub fn start(&self, program: &Path, arguments: &[String]) -> io::Result<()> {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let log = File::create(self.log_file(&name))?;
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(&self.folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = self.adopt(&mut command).spawn()?;
+        let child = self.spawn(&name, Command::new(program).args(arguments))?;
         self.running.lock().unwrap().push((name, child));
         Ok(())
     }
@@ -89,8 +90,20 @@ impl Processes {
         child.wait().unwrap();
     }
 
+    /// Starts a program that whoever asks for it may end before the tests do; what it says goes to a file of that name.
+    pub fn spawn(&self, name: &str, command: &mut Command) -> io::Result<Child> {
+        let log = File::create(self.log_file(name))?;
+        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.adopt(command).spawn()
+    }
+
     fn log_file(&self, name: &str) -> PathBuf {
         self.folder.join(name).with_added_extension("log")
+    }
+
+    /// What a program said.
+    pub fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.log_file(name)).unwrap_or_default()
     }
 
     /// The programs that have ended, each with the end of what it said.
@@ -105,7 +118,7 @@ impl Processes {
 
     /// The last lines of what a program said.
     pub fn log_end(&self, name: &str, lines: usize) -> String {
-        let text = std::fs::read_to_string(self.log_file(name)).unwrap_or_default();
+        let text = self.log(name);
         let all: Vec<_> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }

@@ -19,10 +19,17 @@ pub struct Registered {
 impl Registered {
     /// Starts the real binary and has it asked about a namespace; returns once it is.
     pub async fn real(namespace: &Namespace) -> Self {
+        Self::with_policy(namespace, "apiVersion: spark-admission.io/v1alpha1\nkind: Policy\n").await
+    }
+
+    /// The same, with a policy of the test's own.
+    pub async fn with_policy(namespace: &Namespace, policy: &str) -> Self {
         let processes = &namespace.cluster().processes;
         let state = processes.folder().join(format!("webhook-{}", namespace.name));
         fs::create_dir(&state).unwrap();
-        let state_flag = state.display().to_string();
+        let policy_file = state.join("policy.yaml");
+        fs::write(&policy_file, policy).unwrap();
+        let (state_flag, policy_flag) = (state.display().to_string(), policy_file.display().to_string());
         let mut command = spark_admission(&[
             "serve",
             "--listen",
@@ -31,6 +38,8 @@ impl Registered {
             "127.0.0.1:0",
             "--state-dir",
             &state_flag,
+            "--policy",
+            &policy_flag,
         ]);
         let serving = Serving::start(processes.adopt(&mut command));
         let ca = fs::read_to_string(state.join("ca.crt")).unwrap();

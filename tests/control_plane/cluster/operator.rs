@@ -1,0 +1,190 @@
+//! Kubeflow's operator, the real one, as processes of this machine: its webhook and its controller, each for one namespace.
+//!
+//! What its chart installs is what runs: the arguments of its Deployments and its registrations, as `helm template` renders them. Only
+//! the way to the API server, the certificate's folder and the URL of the webhook are the test's own.
+
+use std::{
+    future::ready,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use super::{Namespace, programs};
+use crate::support::eventually;
+
+const PROGRAMS: [&str; 3] = ["spark-operator", "spark-operator-chart", "helm"];
+
+/// When the operator's webhook is called: the API server calls webhooks in the order of their configurations' names, and that of ours
+/// begins with `spark-admission`. `spark-operator-webhook`, as users have it, sorts after ours.
+#[derive(Clone, Copy, Debug)]
+pub enum Called {
+    BeforeOurs,
+    AfterOurs,
+}
+
+/// A running operator, one half of it; ended when dropped.
+pub struct Operator<'a> {
+    here: &'a Namespace,
+    name: String,
+    child: Child,
+}
+
+impl<'a> Operator<'a> {
+    /// Starts its webhook for a namespace, and returns once the API server asks it about pods and resources there.
+    pub async fn webhook(here: &'a Namespace, called: Called) -> Self {
+        let prefix = match called {
+            Called::BeforeOurs => "kubeflow",
+            Called::AfterOurs => "zz-kubeflow",
+        };
+        let installed = format!("{prefix}-{}", here.name);
+        // A port that was free a moment ago may be taken by the time that it is wanted.
+        for _ in 0..3 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port_value = format!("webhook.port={port}");
+            let chart = render(here, &installed, &[&port_value]).await;
+            let certificates = format!("--webhook-cert-dir={installed}");
+            let mut operator = Self::start(here, &chart, "webhook", &[], &[&certificates]).await;
+            if operator.serves().await {
+                operator.register(&chart).await;
+                return operator;
+            }
+        }
+        panic!("three free ports were taken at once");
+    }
+
+    /// Starts its controller for a namespace. It runs with more environment, such as `SPARK_HOME`, and more arguments than the chart's;
+    /// an argument that is there twice counts as it stands last.
+    pub async fn controller(here: &'a Namespace, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let chart = render(here, &format!("kubeflow-{}", here.name), &[]).await;
+        Self::start(here, &chart, "controller", environment, arguments).await
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.here.cluster().processes.log(&self.name)
+    }
+
+    async fn start(
+        here: &'a Namespace,
+        chart: &[Value],
+        half: &str,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Self {
+        let deployment = chart.iter().find(|object| {
+            object["kind"] == "Deployment" && object["metadata"]["labels"]["app.kubernetes.io/component"] == half
+        });
+        let charts = &deployment.unwrap()["spec"]["template"]["spec"]["containers"][0]["args"];
+        let programs = programs(&PROGRAMS).await.unwrap();
+        let mut command = Command::new(programs.path("spark-operator"));
+        command.args(charts.as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()));
+        command.args(["--kubeconfig=admin.conf", "--health-probe-bind-address=0"]).args(arguments);
+        // What every pod has: the operator makes the address of Spark's master of it.
+        command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env_remove("KUBECONFIG");
+        command.env("KUBERNETES_SERVICE_PORT", here.cluster().port.to_string()).envs(environment.iter().copied());
+        let name = format!("spark-operator-{half}-{}", here.name);
+        let child = here.cluster().processes.spawn(&name, &mut command).unwrap();
+        Self { here, name, child }
+    }
+
+    /// Waits until it serves; false where another had taken its port.
+    async fn serves(&mut self) -> bool {
+        eventually("the operator's webhook serves or ends", || {
+            let is_over = self.child.try_wait().unwrap().is_some();
+            ready(is_over || self.log().contains("Serving webhook server"))
+        })
+        .await;
+        let Some(status) = self.child.try_wait().unwrap() else { return true };
+        let log = self.log();
+        assert!(log.contains("address already in use"), "the operator's webhook ended, {status}: {log}");
+        false
+    }
+
+    /// Registers it; the operator itself puts its certificate into the registrations.
+    async fn register(&self, chart: &[Value]) {
+        for (kind, plural) in [
+            ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
+            ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
+        ] {
+            let mut configuration = chart.iter().find(|object| object["kind"] == kind).unwrap().clone();
+            for webhook in configuration["webhooks"].as_array_mut().unwrap() {
+                let service = &webhook["clientConfig"]["service"];
+                let url = format!("https://localhost:{}{}", service["port"], service["path"].as_str().unwrap());
+                webhook["clientConfig"] = serde_json::json!({"url": url});
+            }
+            let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}");
+            self.here.send("POST", &path, &configuration).await.object();
+        }
+        let refuses = async |probe: &Value, why: &str| {
+            let answer = self.here.create_dry(probe).await;
+            !answer.is_success() && answer.message().contains(why)
+        };
+        eventually("the API server asks the operator about pods", async || {
+            refuses(&orphan(), "failed to get SparkApplication").await
+        })
+        .await;
+        eventually("the API server asks the operator about resources", async || {
+            refuses(&misnamed(), "invalid SparkApplication name").await
+        })
+        .await;
+    }
+}
+
+impl Drop for Operator<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!(
+                "the end of the log of {}:\n{}",
+                self.name,
+                self.here.cluster().processes.log_end(&self.name, 20)
+            );
+        }
+    }
+}
+
+/// What the operator's chart installs for one namespace.
+async fn render(here: &Namespace, name: &str, values: &[&str]) -> Vec<Value> {
+    let programs = programs(&PROGRAMS).await.unwrap();
+    let mut command = Command::new(programs.path("helm"));
+    command.args(["template", name]).arg(programs.path("spark-operator-chart")).args(["--namespace", &here.name]);
+    command.args([
+        "--set",
+        &format!("fullnameOverride={name}"),
+        "--set",
+        &format!("spark.jobNamespaces={{{}}}", here.name),
+    ]);
+    // One of each is enough, and nobody asks for metrics.
+    for half in ["controller", "webhook"] {
+        command.args(["--set", &format!("{half}.leaderElection.enable=false")]);
+    }
+    command.args(["--set", "prometheus.metrics.enable=false"]);
+    command.args(values.iter().flat_map(|value| ["--set", value]));
+    let ran = command.stdin(Stdio::null()).output().unwrap();
+    assert!(ran.status.success(), "helm: {}", String::from_utf8_lossy(&ran.stderr));
+    let text = String::from_utf8(ran.stdout).unwrap();
+    let documents = text.split("\n---\n").filter(|document| document.contains("\nkind: "));
+    documents.map(|document| serde_saphyr::from_str(document).unwrap()).collect()
+}
+
+/// A driver of an application that there is not, which the operator refuses.
+fn orphan() -> Value {
+    serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "orphan", "labels": {
+            "sparkoperator.k8s.io/launched-by-spark-operator": "true", "sparkoperator.k8s.io/app-name": "no-such-application"
+        }},
+        "spec": {"containers": [{"name": "spark-kubernetes-driver", "image": "apache/spark:3.5.9"}]}
+    })
+}
+
+/// An application whose name the API server takes and the operator does not.
+fn misnamed() -> Value {
+    serde_json::json!({
+        "apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication", "metadata": {"name": "1st-report"},
+        "spec": {"type": "Scala", "mode": "cluster", "mainApplicationFile": "local:///opt/job.py", "sparkVersion": "3.5.9", "driver": {}, "executor": {}}
+    })
+}
