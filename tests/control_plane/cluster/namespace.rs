@@ -181,7 +181,7 @@ impl Namespace {
 
     /// A merge patch of something that is in no namespace.
     pub async fn merge_at(&self, path: &str, change: &Value) -> Answer {
-        send(&self.client, "PATCH", path, MERGE, change).await
+        send(&self.client, "PATCH", path, &format!("application/{MERGE}"), change).await
     }
 
     pub async fn merge_status(&self, object: &Value, patch: &Value) -> Answer {
