@@ -236,6 +236,8 @@ fn the_driver_in_the_readme_is_changed_as_it_is_said_there() {
         namespace: "default".to_owned(),
         namespace_labels: Vec::new(),
         openshift: false,
+        nodes: None,
+        events: None,
         colour: false,
     };
     let mut printed = Vec::new();

@@ -262,7 +262,7 @@ fn has_limits(pod: &Value) -> bool {
     all_resources(&mut pod).iter().any(|it| !it["limits"]["cpu"].is_null() || !it["limits"]["memory"].is_null())
 }
 
-/// What LimitRanger does between two rounds: a container without a limit gets a default.
+/// What `LimitRanger` does between two rounds: a container without a limit gets a default.
 fn with_default_limits(pod: &Value) -> Value {
     let mut pod = pod.clone();
     for container in pod["spec"]["containers"].as_array_mut().unwrap() {

@@ -53,8 +53,8 @@ fn fixtures(folder: &str) -> Vec<PathBuf> {
 }
 
 /// What `-o explain` says of a fixture and how it ends, as if it stood in the current folder.
-fn explained(fixture: &Path) -> String {
-    let ran = review(&["-o", "explain"], &fs::read_to_string(fixture).unwrap());
+fn explained(fixture: &Path, arguments: &[&str]) -> String {
+    let ran = review(&[&["-o", "explain"], arguments].concat(), &fs::read_to_string(fixture).unwrap());
     let name = fixture.file_name().unwrap().to_str().unwrap();
     let complaints = if ran.errors.is_empty() { String::new() } else { format!("\n{}", ran.errors) };
     let text = format!("{}{complaints}\nexit status {}\n", ran.output, ran.status);
@@ -62,13 +62,13 @@ fn explained(fixture: &Path) -> String {
 }
 
 /// Compares every fixture of a folder with its golden file.
-fn compare(fixtures_in: &str, golden_in: &str) {
+fn compare(fixtures_in: &str, golden_in: &str, arguments: &[&str]) {
     let golden_folder = root().join("tests/golden/review").join(golden_in);
     let is_update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let (mut wrong, mut expected_files) = (Vec::new(), Vec::new());
     for fixture in fixtures(fixtures_in) {
         let golden = golden_folder.join(fixture.file_stem().unwrap()).with_added_extension("txt");
-        let now = explained(&fixture);
+        let now = explained(&fixture, arguments);
         if is_update {
             fs::create_dir_all(&golden_folder).unwrap();
             fs::write(&golden, &now).unwrap();
@@ -92,17 +92,57 @@ fn compare(fixtures_in: &str, golden_in: &str) {
 
 #[test]
 fn decisions_on_the_pods_of_spark_3_5() {
-    compare("captured/3.5.9", "3.5.9");
+    compare("captured/3.5.9", "3.5.9", &[]);
 }
 
 #[test]
 fn decisions_on_the_pods_of_spark_4() {
-    compare("captured/4.3.0", "4.3.0");
+    compare("captured/4.3.0", "4.3.0", &[]);
 }
 
 #[test]
 fn decisions_on_resources_and_pods_of_users() {
-    compare("resources", "resources");
+    compare("resources", "resources", &[]);
+}
+
+/// The file of nodes or events that stands beside the fixtures.
+fn of_cluster(file: &str) -> String {
+    root().join("tests/fixtures/nodes").join(file).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn decisions_on_a_cluster_with_flagged_nodes() {
+    let (nodes, events) = (of_cluster("nodes.yaml"), of_cluster("events.yaml"));
+    compare("flagged", "flagged-by-condition", &["--nodes", &nodes]);
+    compare("flagged", "flagged-by-event-too", &["--nodes", &nodes, "--events", &events]);
+}
+
+#[test]
+fn says_what_is_no_node() {
+    let pods = root().join("tests/fixtures/flagged/pods.yaml").to_str().unwrap().to_owned();
+    let ran = review(&["--nodes", &pods], "");
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.errors.starts_with(&format!("{pods}, document 1, line 1: this is a Pod; a Node must stand here\n")),
+        "{}",
+        ran.errors
+    );
+    let ran = review(&["--nodes", "/no/such/file"], "");
+    assert_eq!(ran.status, 2);
+    assert!(ran.errors.starts_with("/no/such/file: cannot be read: "), "{}", ran.errors);
+}
+
+#[test]
+fn reads_nodes_in_json_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes: Value = serde_saphyr::from_str(&fs::read_to_string(of_cluster("nodes.yaml")).unwrap()).unwrap();
+    let json = folder.path().join("nodes.json");
+    fs::write(&json, nodes.to_string()).unwrap();
+    let pods = fs::read_to_string(root().join("tests/fixtures/flagged/pods.yaml")).unwrap();
+    assert_eq!(
+        review(&["--nodes", json.to_str().unwrap()], &pods),
+        review(&["--nodes", &of_cluster("nodes.yaml")], &pods)
+    );
 }
 
 /// Every fixture.
@@ -390,7 +430,7 @@ fn what_is_nested_too_deep_is_refused_and_not_followed() {
 
 #[test]
 fn wrong_flags_are_refused_with_a_sentence() {
-    for arguments in [&["--namespace-labels", "enabled"][..], &["-o", "table"], &["--nodes", "n.yaml"]] {
+    for arguments in [&["--namespace-labels", "enabled"][..], &["-o", "table"], &["--events", "events.yaml"]] {
         assert!(CommandLine::try_parse_from([&["review"], arguments].concat()).is_err(), "{arguments:?}");
     }
 }

@@ -4,6 +4,7 @@
 //! text ──> documents ──> manifests (an AdmissionReview each) ──> reviewed (the server's answer) ──> one of five outputs
 //! ```
 
+mod cluster;
 mod diff;
 pub(super) mod documents;
 mod explanation;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use crate::policy::nodes::Nodes;
 use crate::policy::{Policy, Snapshot};
 pub use diff::write_diff;
 pub use explanation::purpose;
@@ -45,6 +47,7 @@ Examples:
   spark-admission review application.yaml
   helm template ./chart | spark-admission review -o explain
   kubectl get pod pi-driver -o yaml | spark-admission review --policy policy.yaml
+  kubectl get nodes -o yaml > nodes.yaml; spark-admission review --nodes nodes.yaml pod.yaml
   spark-admission review -o yaml application.yaml | kubectl apply -f -";
 
 /// Shows what the webhook would do to manifests, without a cluster
@@ -69,6 +72,12 @@ pub struct ReviewCommand {
     /// Assume a cluster with OpenShift, which gives every namespace user ids of its own
     #[arg(long)]
     pub openshift: bool,
+    /// The nodes of a cluster, as `kubectl get nodes -o yaml` or `-o json` prints them; without them none is flagged
+    #[arg(long, value_name = "FILE")]
+    pub nodes: Option<PathBuf>,
+    /// Events about these nodes, as `kubectl get events -o yaml` prints them; they count as they did when the last of them happened
+    #[arg(long, value_name = "FILE", requires = "nodes")]
+    pub events: Option<PathBuf>,
     /// Whether diffs are coloured; not a flag: on a terminal they are, unless the environment has `NO_COLOR`.
     #[arg(skip = is_colour_wanted())]
     pub colour: bool,
@@ -100,10 +109,14 @@ impl ReviewCommand {
             Ok(policy) => policy,
             Err(complaint) => return writeln!(errors, "{complaint}").map(|()| UNREADABLE),
         };
+        let nodes = match self.read_nodes(&policy) {
+            Ok(nodes) => nodes,
+            Err(complaint) => return writeln!(errors, "{complaint}").map(|()| UNREADABLE),
+        };
         let mut status = ALLOWED;
         let mut reviewed = Vec::new();
         for result in self.manifests(input) {
-            match result.and_then(|manifest| self.review(manifest, &policy)) {
+            match result.and_then(|manifest| self.review(manifest, &policy, nodes.clone())) {
                 Ok(object) => {
                     status = status.max(if object.is_allowed() { ALLOWED } else { DENIED });
                     reviewed.push(object);
@@ -132,6 +145,11 @@ impl ReviewCommand {
         Policy::parse(&text).map_err(|error| format!("{name}: {error}"))
     }
 
+    fn read_nodes(&self, policy: &Policy) -> Result<Option<Arc<Nodes>>, String> {
+        let Some(file) = &self.nodes else { return Ok(None) };
+        cluster::nodes(file, self.events.as_deref(), &policy.flagged_nodes).map(|nodes| Some(Arc::new(nodes)))
+    }
+
     /// The objects of all files, or why one cannot be read.
     fn manifests(&self, input: &mut dyn Read) -> Vec<Result<Manifest, String>> {
         let standard_input = ["-".to_owned()];
@@ -149,12 +167,12 @@ impl ReviewCommand {
         all
     }
 
-    fn review(&self, manifest: Manifest, policy: &Policy) -> Result<Reviewed, String> {
+    fn review(&self, manifest: Manifest, policy: &Policy, nodes: Option<Arc<Nodes>>) -> Result<Reviewed, String> {
         let place = manifest.place.clone();
         let namespace = manifest.review["request"]["namespace"].as_str().unwrap_or_default();
         let labels: BTreeMap<_, _> = self.namespace_labels.iter().cloned().collect();
         let namespaces = Arc::new([(namespace.to_owned(), labels)].into());
-        let snapshot = Snapshot { openshift: self.openshift, namespaces, ..Snapshot::default() };
+        let snapshot = Snapshot { openshift: self.openshift, namespaces, nodes, ..Snapshot::default() };
         Reviewed::of(manifest, policy, &snapshot)
             .map_err(|failure| Unreadable::at(place, failure.to_string()).to_string())
     }

@@ -56,32 +56,40 @@ impl Unreadable {
     }
 }
 
-/// The objects of a file; lists are unrolled. Objects that name no namespace are in `namespace`.
+/// The reviews of a file's objects. Objects that name no namespace are in `namespace`.
 pub(super) fn manifests(file: &str, text: &str, namespace: &str) -> Vec<Result<Manifest, Unreadable>> {
-    let mut manifests = Vec::new();
+    let review = |(place, object)| {
+        let review = if is_review(&object) { object } else { creation(object, namespace, &place) };
+        Manifest { place, review }
+    };
+    objects(file, text).into_iter().map(|object| object.map(review)).collect()
+}
+
+/// The objects of a file; lists are unrolled.
+pub(super) fn objects(file: &str, text: &str) -> Vec<Result<(Place, Value), Unreadable>> {
+    let mut objects = Vec::new();
     for Document { number, line, content } in documents(text) {
         let place = Place { file: file.to_owned(), document: number, items: Vec::new(), line };
         match content {
-            Ok(object) => unroll(place, object, namespace, &mut manifests),
-            Err(Broken { line, message }) => manifests.push(Err(Unreadable { place, line, message })),
+            Ok(object) => unroll(place, object, &mut objects),
+            Err(Broken { line, message }) => objects.push(Err(Unreadable { place, line, message })),
         }
     }
-    manifests
+    objects
 }
 
-fn unroll(place: Place, mut object: Value, namespace: &str, manifests: &mut Vec<Result<Manifest, Unreadable>>) {
+fn unroll(place: Place, mut object: Value, objects: &mut Vec<Result<(Place, Value), Unreadable>>) {
     if let Some(items) = items(&mut object) {
         for (index, mut item) in items.into_iter().enumerate() {
             let mut place = place.clone();
             place.items.push(index + 1);
             complete(&mut item, &object);
-            unroll(place, item, namespace, manifests);
+            unroll(place, item, objects);
         }
     } else {
-        manifests.push(match fault(&object) {
+        objects.push(match fault(&object) {
             Some(message) => Err(Unreadable::at(place, message)),
-            None if is_review(&object) => Ok(Manifest { place, review: object }),
-            None => Ok(Manifest { review: creation(object, namespace, &place), place }),
+            None => Ok((place, object)),
         });
     }
 }

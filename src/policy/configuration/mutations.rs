@@ -57,6 +57,17 @@ pub enum Medium {
     Disk,
 }
 
+impl Medium {
+    /// As the policy and annotations write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "Memory",
+            Self::Disk => "Disk",
+        }
+    }
+}
+
 /// Settings of `ivy-dir`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

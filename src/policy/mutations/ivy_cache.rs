@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::ivy_dir::SPARK_JARS_IVY;
+use super::treatment::is_pinned;
 use super::{Case, Outcome, Plan, Pod, Resource};
 use crate::policy::configuration::{IvyCache, Medium};
 use crate::policy::document::Json;
@@ -14,6 +15,7 @@ use crate::policy::field_path::path;
 use crate::policy::handover::hand_to;
 use crate::policy::mutation::Mutation;
 use crate::policy::names::{IVY_CACHE_MEDIUM, IVY_CACHE_SIZE, IVY_DIR, SKIP};
+use crate::policy::nodes::Placement;
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
 use crate::policy::subject::Container;
@@ -51,7 +53,7 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
     if spark.mounts().any(|(mount, _)| overlaps(mount, directory) || may_hold_ivy(mount)) {
         return Outcome::Skipped(Skip::UsersMount);
     }
-    let volume = volume(pod, settings, plan);
+    let volume = volume(pod, case, plan);
     plan.add_volume(volume);
     plan.mount(spark, VOLUME, directory);
     plan.note(Note::IvyMountedAt(directory.to_owned()));
@@ -82,10 +84,12 @@ fn is_mounted(pod: &Pod<'_>, spark: &Container<'_>, directory: &str) -> bool {
 }
 
 /// The volume; what its author asked for first, then what its packages need, then what the policy says.
-fn volume(pod: &Pod<'_>, settings: &IvyCache, plan: &mut Plan) -> Value {
+fn volume(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Value {
+    let settings = &case.policy.mutations.ivy_cache;
     let packages = pod.connect_arguments().packages().unwrap_or_default();
     let large = large_package(&[packages], settings);
-    let medium = asked_medium(pod, plan).unwrap_or(if large.is_some() { Medium::Disk } else { settings.medium });
+    let by_packages = large.map(|_| medium_of_large(case, || Placement::of(pod.spec())));
+    let medium = asked_medium(pod, plan).or(by_packages).unwrap_or(settings.medium);
     let by_policy = if large.is_some() { &settings.large_size_limit } else { &settings.size_limit };
     let size = asked_size(pod, plan).unwrap_or(by_policy.as_str());
     if let Some(package) = large {
@@ -95,6 +99,11 @@ fn volume(pod: &Pod<'_>, settings: &IvyCache, plan: &mut Plan) -> Value {
         Medium::Memory => json!({"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": size}}),
         Medium::Disk => json!({"name": VOLUME, "emptyDir": {"sizeLimit": size}}),
     }
+}
+
+/// Disk, but where the pod can land on flagged nodes alone: there the disk may not be writable, and no limit caps the memory.
+fn medium_of_large<'a>(case: &Case<'_>, placement: impl FnOnce() -> Placement<'a>) -> Medium {
+    if is_pinned(case, placement) { Medium::Memory } else { Medium::Disk }
 }
 
 fn asked_medium(pod: &Pod<'_>, plan: &mut Plan) -> Option<Medium> {
@@ -126,11 +135,14 @@ fn large_package<'a>(lists: &[&'a str], settings: &IvyCache) -> Option<&'a str> 
 }
 
 fn large_warning(package: &str, medium: Medium, size: &str) -> String {
-    let place = match medium {
+    format!("{package} is large: its Ivy volume is {}, {size}", place(medium))
+}
+
+const fn place(medium: Medium) -> &'static str {
+    match medium {
         Medium::Memory => "in memory",
         Medium::Disk => "on the node's disk",
-    };
-    format!("{package} is large: its Ivy volume is {place}, {size}")
+    }
 }
 
 /// Hands down to the driver what the resource alone tells: the user's own Ivy directory, and packages too large for memory.
@@ -152,7 +164,7 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
         }
     }
     if let Some(package) = large_package(&resource.packages(), settings) {
-        hand_down_large(resource, package, settings, plan);
+        hand_down_large(resource, package, case, plan);
     }
     plan.outcome()
 }
@@ -182,19 +194,21 @@ fn decline_for_driver(resource: &Resource<'_>, plan: &mut Plan) {
 }
 
 /// Packages that are too large for memory, unless the author has said what the volume is to be.
-fn hand_down_large(resource: &Resource<'_>, package: &str, settings: &IvyCache, plan: &mut Plan) {
+fn hand_down_large(resource: &Resource<'_>, package: &str, case: &Case<'_>, plan: &mut Plan) {
+    let settings = &case.policy.mutations.ivy_cache;
     let asked =
         |key| resource.metadata().annotation(key).is_some() || !resource.driver().get("annotations").get(key).is_null();
     if asked(IVY_CACHE_MEDIUM) {
         return;
     }
-    hand_to(resource, "driver", IVY_CACHE_MEDIUM, "Disk", plan);
+    let medium = medium_of_large(case, || resource.placement("driver"));
+    hand_to(resource, "driver", IVY_CACHE_MEDIUM, medium.name(), plan);
     let size = settings.large_size_limit.as_str();
     if asked(IVY_CACHE_SIZE) {
-        plan.warn(format!("{package} is large: its Ivy volume is on the node's disk"));
+        plan.warn(format!("{package} is large: its Ivy volume is {}", place(medium)));
     } else {
         hand_to(resource, "driver", IVY_CACHE_SIZE, size, plan);
-        plan.warn(large_warning(package, Medium::Disk, size));
+        plan.warn(large_warning(package, medium, size));
     }
 }
 
@@ -212,7 +226,7 @@ fn needs_mount(resource: &Resource<'_>, directory: &str, settings: &IvyCache) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::testing::{Sample, application, connect_server, driver, executor, notebook};
+    use crate::policy::testing::{Sample, application, connect_server, driver, executor, flagged_node, node, notebook};
 
     const VOLUME: &str = r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"medium":"Memory","sizeLimit":"512Mi"}}"#;
     const LARGE: &str = r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"sizeLimit":"4Gi"}}"#;
@@ -341,6 +355,24 @@ mod tests {
             ("small packages", application().with("/spec/deps/packages", json!(["a:b:1"])), &["skipped: nothing-to-do"]),
         ] {
             assert_eq!(resource.by(Mutation::IvyCache), expected, "{case}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn large_packages_stay_off_the_disks_of_flagged_nodes() {
+        let flagged = || flagged_node("bad", &json!({}));
+        let in_memory = r#"spec.volumes + {"name":"ivy-cache","emptyDir":{"medium":"Memory","sizeLimit":"4Gi"}}"#;
+        let server = || connect_server(&format!("--conf spark.jars.packages={HADOOP}"));
+        let hadoop = || application().with("/spec/deps/packages", json!([HADOOP]));
+        let medium = |medium: &str| format!("spec.driver.annotations[spark-admission.io/ivy-cache-medium] = {medium}");
+        for (case, sample, expected) in [
+            ("a pod that can land on such nodes alone", server().on(vec![flagged()]), in_memory.to_owned()),
+            ("a pod that can land on others too", server().on(vec![flagged(), node("good", &json!({}))]), LARGE.to_owned()),
+            ("a resource whose driver can land on such nodes alone", hadoop().on(vec![flagged()]), medium("Memory")),
+            ("a resource whose driver can land on others too", hadoop().on(vec![flagged(), node("good", &json!({}))]), medium("Disk")),
+        ] {
+            assert_eq!(sample.by(Mutation::IvyCache)[0], expected, "{case}");
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
     limited.places.iter().for_each(|place| strip(place, &limited.going, plan));
     plan.warn(format!("limits of {} removed: {why}", enumerate(&limited.going)));
     if limited.is_guaranteed() {
-        plan.warn("its QoS class is now Burstable and not Guaranteed: it goes before others where memory is short");
+        plan.warn("its QoS class is now Burstable, not Guaranteed: it is evicted earlier where memory is short");
     }
     plan.outcome()
 }
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     #[rustfmt::skip]
     fn says_what_was_done_and_why() {
-        let qos = "limit-stripping: its QoS class is now Burstable and not Guaranteed: it goes before others where memory is short";
+        let qos = "limit-stripping: its QoS class is now Burstable, not Guaranteed: it is evicted earlier where memory is short";
         let burstable = || driver().with(RESOURCES, json!({"limits": {"memory": "2Gi"}, "requests": {"memory": "1Gi"}}));
         for (case, pod, expected) in [
             ("a Guaranteed pod", pinned(limited(driver())), &["limit-stripping: limits of cpu and memory removed: it can only run on flagged nodes (bad)", qos][..]),

@@ -63,6 +63,11 @@ pub(super) fn landing<'c, 'a>(case: &Case<'c>, placement: impl FnOnce() -> Place
     Ok(if nodes.is_any_flagged() { nodes.landing(&placement()) } else { Landing::Unflagged })
 }
 
+/// Whether a pod can land on flagged nodes alone.
+pub(super) fn is_pinned<'a>(case: &Case<'_>, placement: impl FnOnce() -> Placement<'a>) -> bool {
+    matches!(landing(case, placement), Ok(Landing::Pinned(_)))
+}
+
 /// By what a pod can be kept off these nodes.
 fn exclusion<'c>(flagged: &[Flagged<'_>], case: &Case<'c>) -> Option<Exclusion<'c>> {
     let settings = &case.policy.flagged_nodes;

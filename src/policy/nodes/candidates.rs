@@ -141,7 +141,6 @@ fn extended_resources(container: Json<'_>) -> impl Iterator<Item = &str> {
 }
 
 /// How many places there are in lists.
-#[expect(clippy::ptr_arg, reason = "what min_by_key wants")]
 fn count(lists: &Vec<&[u32]>) -> usize {
     lists.iter().map(|list| list.len()).sum()
 }

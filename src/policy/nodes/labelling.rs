@@ -43,7 +43,7 @@ mod tests {
 
     use super::*;
 
-    fn due(labels: Value, condition: &str, settings: &FlaggedNodes) -> String {
+    fn due(labels: &Value, condition: &str, settings: &FlaggedNodes) -> String {
         let object = json!({
             "metadata": {"name": "one", "labels": labels},
             "status": {"conditions": [{"type": "ReadonlyFilesystem", "status": condition}]}
@@ -67,7 +67,7 @@ mod tests {
             ("not wanted", json!({}), "True", &FlaggedNodes::default(), "[]"),
             ("no longer wanted", ours, "False", &FlaggedNodes::default(), "[]"),
         ] {
-            assert_eq!(due(labels, condition, settings), expected, "{case}");
+            assert_eq!(due(&labels, condition, settings), expected, "{case}");
         }
     }
 }
