@@ -14,6 +14,7 @@ use spark_admission::policy::configuration::FlaggedNodes;
 use spark_admission::policy::document::Document;
 use spark_admission::policy::nodes::{Node, Placement};
 
+#[allow(dead_code, reason = "Spark is not run here")]
 #[path = "control_plane/cluster/programs.rs"]
 #[allow(unreachable_pub, reason = "its home is a module of another test")]
 mod programs;
