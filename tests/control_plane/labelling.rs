@@ -25,8 +25,8 @@ async fn flagged_nodes_have_the_label_while_something_else_flags_them() {
         here.send("GET", &path(name), &Value::Null).await.object()["metadata"]["labels"][LABEL].clone()
     };
     let condition = async |name: &str, status: &str| {
-        let patch = json!({"status": {"conditions": [{"type": "ReadonlyFilesystem", "status": status}]}});
-        here.merge_at(&(path(name) + "/status"), &patch).await.object();
+        let change = json!({"status": {"conditions": [{"type": "ReadonlyFilesystem", "status": status}]}});
+        here.merge_at(&(path(name) + "/status"), &change).await.object();
     };
     here.merge_at(&path(&marked), &json!({"metadata": {"labels": {LABEL: "disk"}}})).await.object();
     for name in [&broken, &marked] {
