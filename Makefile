@@ -61,6 +61,11 @@ format: ## Formats the code
 bench: ## Measures what a review costs
 	cargo bench
 
+.PHONY: bench-nodes
+bench-nodes: control-plane ## Measures what five thousand nodes cost the server, on a real API server; takes minutes
+	cargo build --release
+	cargo test --test control_plane -- --ignored --nocapture five_thousand_nodes
+
 .PHONY: golden
 golden: ## Writes the golden files anew; look at what git says has changed
 	UPDATE_GOLDEN=1 cargo test --test review_command

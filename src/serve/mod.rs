@@ -2,6 +2,7 @@
 
 mod announcement;
 mod certificate;
+mod cluster;
 mod error;
 mod files;
 mod registrar;
@@ -13,13 +14,13 @@ use tokio::{runtime::Builder, sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
     args::ServeArguments,
-    cluster::{self, Cluster, FirstSync, Pace, Place, Platform, Snapshots, WebhookUrl, labelling},
     metrics::{Metrics, Reloaded},
-    policy::{Policy, Snapshot},
+    policy::Policy,
     server::{Admin, Lifecycle, Limits, Listener, ServerTls, Stage, Webhook, admin_router, router},
     telemetry,
 };
 use announcement::announce;
+use cluster::{cluster_of, know, ready_when_synced, unregister, url};
 pub use error::Error;
 use files::Files;
 use registrar::Registrar;
@@ -31,8 +32,6 @@ const THREADS: usize = 4;
 const OTHER_DESCRIPTORS: u64 = 64;
 /// How long a cluster is given to take this replica out of its endpoints, where there is a cluster.
 const DRAIN_DELAY: Duration = Duration::from_secs(10);
-/// How often to look whether a node is to be labelled.
-const LABEL_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the server until it is told to go.
 ///
@@ -131,82 +130,6 @@ async fn drain(lifecycle: &Lifecycle, reviews: JoinHandle<()>, delay: Duration, 
     } else {
         tracing::warn!(?limit, "some connections did not finish in time");
     }
-}
-
-/// The cluster that the server works for, where it works for one.
-async fn cluster_of(arguments: &ServeArguments) -> Result<Option<Cluster>, Error> {
-    let chosen = &arguments.cluster;
-    match Place::chosen(chosen.kubeconfig.as_deref(), chosen.context.as_deref()) {
-        Some(place) => Ok(Some(Cluster::at(place).await?)),
-        None if arguments.register || arguments.unregister => {
-            Err(Error::Flags("--register and --unregister need a cluster: name one with --kubeconfig or --context"))
-        }
-        None => {
-            if let Some(kubeconfig) = Place::unused_kubeconfig() {
-                let kubeconfig = kubeconfig.display();
-                tracing::info!(%kubeconfig, "no cluster is used, and the kubeconfig ignored: --kubeconfig or --context names one");
-            }
-            Ok(None)
-        }
-    }
-}
-
-/// Looks what the cluster serves, and keeps what is known of it current from here on.
-async fn know(cluster: &Cluster, webhook: &Arc<Webhook>, files: &Files) -> Result<FirstSync, Error> {
-    let platform = Platform::of(cluster).await?;
-    let Platform { openshift, karpenter } = platform;
-    tracing::info!(openshift, karpenter, "the cluster answers");
-    // The first review may come before the nodes are known, and is decided by this.
-    webhook.snapshot.store(Arc::new(Snapshot { openshift, karpenter, ..Snapshot::default() }));
-    let (decided_by, kept_current) = (Arc::clone(webhook), Arc::clone(webhook));
-    let snapshots = Snapshots {
-        cluster: cluster.clone(),
-        platform,
-        policy: Box::new(move || decided_by.policy.load_full()),
-        policy_changed: files.changed.subscribe(),
-        publish: Box::new(move |snapshot| kept_current.snapshot.store(Arc::new(snapshot))),
-        metrics: Arc::clone(&files.metrics),
-        pace: Pace::default(),
-    };
-    let labelled_by = Arc::clone(webhook);
-    let known = move || (labelled_by.policy.load_full(), labelled_by.snapshot.load().nodes.clone());
-    tokio::spawn(labelling::follow(cluster.clone(), LABEL_EVERY, known));
-    Ok(snapshots.start())
-}
-
-/// Ready as soon as the cluster is known, or when that has taken too long.
-async fn ready_when_synced(mut first_sync: FirstSync, limit: Duration, lifecycle: Lifecycle) {
-    if timeout(limit, first_sync.wait_for(|synced| *synced)).await.is_err() {
-        tracing::warn!(
-            ?limit,
-            "the cluster is not known yet: ready without its nodes, and no pod is changed on their account"
-        );
-    }
-    lifecycle.advance(Stage::Serving);
-}
-
-/// How the API server calls this server: as it was told, else where the server listens.
-fn url(arguments: &ServeArguments, listening: SocketAddr) -> Result<WebhookUrl, Error> {
-    let anywhere = Error::Flags("--register needs to know how the API server reaches this server: say it with --url");
-    match &arguments.url {
-        Some(url) => Ok(url.clone()),
-        None if listening.ip().is_unspecified() => Err(anywhere),
-        None => format!("https://{listening}").parse().map_err(|_| anywhere),
-    }
-}
-
-/// Removes what an earlier server registered, and says what that was.
-async fn unregister(arguments: &ServeArguments) -> Result<ExitCode, Error> {
-    let name = &arguments.webhook_configuration;
-    let Some(cluster) = cluster_of(arguments).await? else { return Ok(ExitCode::SUCCESS) };
-    let removed = cluster::unregister(&cluster, name).await?;
-    for kind in &removed {
-        println!("removed: {kind} {name}");
-    }
-    if removed.is_empty() {
-        println!("nothing is registered under the name {name}");
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The policy and what answers reviews by it; the file is followed from here on.

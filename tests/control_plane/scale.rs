@@ -14,7 +14,7 @@ use crate::{
 const COUNT: u32 = 5_000;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes, and needs `cargo build --release` first"]
+#[ignore = "a measurement, which takes minutes: make bench-nodes"]
 async fn five_thousand_nodes() {
     let cluster = Cluster::of_my_own().await;
     let here = Namespace::on(cluster, &json!({})).await;
