@@ -185,23 +185,23 @@ impl Composer {
     fn compose(&mut self) -> Duration {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (usable, stale_in) = self.usable();
-        let nodes = usable.then(|| self.nodes_at(now));
-        self.say(nodes.as_ref());
-        self.measure(nodes.as_ref());
-        let look = next_look(now, stale_in, nodes.as_ref());
+        let nodes = usable.then(|| Arc::new(self.nodes_at(now)));
         let Platform { openshift, karpenter } = *self.platform.borrow_and_update();
         let snapshot = Snapshot {
             openshift,
             karpenter,
             namespaces: self.labels(),
-            nodes: nodes.map(Arc::new),
+            nodes: nodes.clone(),
             constraints: self.constraints(),
         };
         (self.given.publish)(snapshot);
+        // Only now: what is said and measured is what pods are decided on by.
+        self.say(nodes.as_deref());
+        self.measure(nodes.as_deref());
         if self.freshness().iter().all(|(_, freshness)| *freshness != Freshness::Never) {
             self.synced.send_if_modified(|synced| !std::mem::replace(synced, true));
         }
-        look
+        next_look(now, stale_in, nodes.as_deref())
     }
 
     /// Every watch by its kind, and how fresh what it knows is.

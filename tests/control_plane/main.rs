@@ -23,6 +23,7 @@ mod reinvocation;
 mod resource_quotas;
 mod resources;
 mod scale;
+mod scheduling;
 mod spark_connect;
 mod spark_operator;
 mod spark_session;

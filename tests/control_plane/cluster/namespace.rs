@@ -51,7 +51,12 @@ pub(super) async fn send(client: &Client, method: &str, path: &str, content_type
     let request = Request::builder().method(method).uri(path).header("content-type", content_type);
     let request = request.header("accept", "application/json").body(Body::from(bytes)).unwrap();
     let (head, body) = client.send(request).await.unwrap().into_parts();
-    let warnings = head.headers.get_all("warning").iter().map(|value| warning(value.to_str().unwrap())).collect();
+    let warnings = head
+        .headers
+        .get_all("warning")
+        .iter()
+        .map(|value| warning(str::from_utf8(value.as_bytes()).unwrap()))
+        .collect();
     let bytes = body.collect_bytes().await.unwrap();
     let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
     Answer { status: head.status.as_u16(), body, warnings }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Namespace;
 use crate::support::{
-    eventually,
+    client, eventually,
     process::{Serving, spark_admission},
 };
 
@@ -24,27 +24,39 @@ impl Registered {
 
     /// The same, with a policy of the test's own.
     pub async fn with_policy(namespace: &Namespace, policy: &str) -> Self {
+        Self::start(namespace, policy, &[]).await
+    }
+
+    /// The same, which watches the cluster; returns once it knows what is there.
+    pub async fn watching(namespace: &Namespace, policy: &str) -> Self {
+        let kubeconfig = namespace.cluster().admin().display().to_string();
+        let registered = Self::start(namespace, policy, &["--kubeconfig", &kubeconfig]).await;
+        eventually("the cluster is known", async || {
+            client::get(registered.serving().admin, "/readyz").await.unwrap().status == 200
+        })
+        .await;
+        registered
+    }
+
+    async fn start(namespace: &Namespace, policy: &str, more: &[&str]) -> Self {
         let processes = &namespace.cluster().processes;
         let state = processes.folder().join(format!("webhook-{}", namespace.name));
         fs::create_dir(&state).unwrap();
         let policy_file = state.join("policy.yaml");
         fs::write(&policy_file, policy).unwrap();
         let (state_flag, policy_flag) = (state.display().to_string(), policy_file.display().to_string());
-        let mut command = spark_admission(&[
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--state-dir",
-            &state_flag,
-            "--policy",
-            &policy_flag,
-        ]);
-        let serving = Serving::start(processes.adopt(&mut command));
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        arguments.extend(["--state-dir", &state_flag, "--policy", &policy_flag]);
+        arguments.extend(more);
+        let serving = Serving::start(processes.adopt(&mut spark_admission(&arguments)));
         let ca = fs::read_to_string(state.join("ca.crt")).unwrap();
         register(namespace, serving.reviews, &ca, |_| {}).await;
         Self { serving: Some(serving) }
+    }
+
+    /// The server, while it runs.
+    pub fn serving(&self) -> &Serving {
+        self.serving.as_ref().unwrap()
     }
 
     /// Ends the server; it stays registered.
