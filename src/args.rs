@@ -122,7 +122,8 @@ pub struct ServeArguments {
 
     /// How long to wait at the start until the cluster's nodes are known
     ///
-    /// Until then /readyz says 503; after it, the server is ready without them, and no pod is changed on their account. Units: ms, s, m.
+    /// Until then /readyz says 503; after it, and where the account may not read them, the server is ready without, and no pod is changed on
+    /// their account. Units: ms, s, m.
     #[arg(long, env = "SPARK_ADMISSION_SYNC_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     pub sync_timeout: Duration,
 

@@ -3,6 +3,7 @@
 use std::{
     env, fmt,
     future::Future,
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -102,7 +103,9 @@ pub enum Error {
         why: String,
     },
     /// Nobody answered.
-    #[error("cannot reach the cluster at {address}: {why}; see that it runs, and that {place} names its address")]
+    #[error(
+        "cannot reach the cluster at {address}: {why}; see that it runs, and that {place} names its address and its CA"
+    )]
     Unreachable {
         /// The API server's address.
         address: String,
@@ -127,8 +130,17 @@ pub enum Error {
         /// What is not ours in it.
         webhook: String,
     },
+    /// Something of ours that a chart or a person installed.
+    #[error("the {what} was not made by --register: remove it as it was installed, or with `kubectl delete`")]
+    NotRegistered {
+        /// What it is.
+        what: String,
+    },
     /// A name that no object can have.
-    #[error("a webhook configuration cannot be called \"{name}\"; choose another name with --webhook-configuration")]
+    #[error(
+        "a webhook configuration cannot be called \"{name}\"; choose another name with --webhook-configuration, of small letters, \
+         digits, hyphens and dots"
+    )]
     Name {
         /// What was asked for.
         name: String,
@@ -151,7 +163,7 @@ pub enum Error {
 fn cure(code: u16) -> &'static str {
     match code {
         403 => "; have this account allowed to, or use another one",
-        409 => "; choose another name, or remove what is there",
+        409 => "; somebody else made it: choose another name with --webhook-configuration, or remove what is there",
         _ => "",
     }
 }
@@ -267,6 +279,9 @@ fn first_line(error: &dyn std::error::Error) -> String {
 /// What is wrong with a kubeconfig: its own text, but for the file's name, which has been said.
 fn said(error: KubeconfigError) -> String {
     match error {
+        KubeconfigError::ReadConfig(error, _) if error.kind() == ErrorKind::NotFound => {
+            "there is no such file".to_owned()
+        }
         KubeconfigError::ReadConfig(error, _) => first_line(&error),
         KubeconfigError::Parse(error) => first_line(&error),
         error => first_line(&error),

@@ -36,7 +36,7 @@ pub async fn follow(cluster: Cluster, every: Duration, known: impl Fn() -> (Arc<
             }
         }
         if let (Some(error), false) = (&failed, complained) {
-            tracing::error!(%error, "cannot label flagged nodes; manifests/rbac-label-flagged-nodes.yaml has the right to");
+            tracing::error!(%error, "cannot label flagged nodes: give this account the rights of manifests/rbac-label-flagged-nodes.yaml");
         }
         complained = failed.is_some();
         tokio::time::sleep(if complained { AGAIN } else { every }).await;
@@ -60,6 +60,9 @@ async fn label(cluster: &Cluster, key: &str, labelling: Labelling<'_>) -> Result
     *request.uri_mut() = format!("/api/v1/nodes/{node}").parse().map_err(|_| Error::Name { name: node.to_owned() })?;
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     cluster.ask(&format!("label the node {node}"), request).await?;
-    tracing::info!(node, key, labelled = matches!(labelling, Labelling::Add(_)), "the label of a flagged node");
+    match labelling {
+        Labelling::Add(_) => tracing::info!(node, key, "labelled a flagged node"),
+        Labelling::Remove(_) => tracing::info!(node, key, "nothing flags the node any more: took the label back"),
+    }
     Ok(())
 }

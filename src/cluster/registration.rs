@@ -88,7 +88,10 @@ impl Registration<'_> {
 pub async fn unregister(cluster: &Cluster, name: &str) -> Result<Vec<String>, Error> {
     let mut removed = Vec::new();
     for configuration in manifests(name) {
-        if find(cluster, &configuration).await?.is_some() {
+        if let Some(found) = find(cluster, &configuration).await? {
+            if !was_registered(&found) {
+                return Err(Error::NotRegistered { what: named(&configuration) });
+            }
             remove(cluster, &configuration).await?;
             removed.push(kind(&configuration).to_owned());
         }
@@ -109,6 +112,12 @@ async fn find(cluster: &Cluster, configuration: &Value) -> Result<Option<Value>,
         None => Ok(Some(found)),
         Some(foreign) => Err(Error::Foreign { what: named(configuration), webhook: foreign["name"].to_string() }),
     }
+}
+
+/// Whether it was made by [`Registration::register`], and not by a chart or by hand.
+fn was_registered(found: &Value) -> bool {
+    let mut managers = found["metadata"]["managedFields"].as_array().into_iter().flatten();
+    managers.any(|entry| entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply")
 }
 
 async fn apply(cluster: &Cluster, configuration: &Value, query: &str) -> Result<(), Error> {

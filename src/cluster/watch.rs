@@ -199,7 +199,7 @@ fn complain(kind: &str, code: u16, error: &watcher::Error) {
         403 => tracing::error!(
             kind,
             why,
-            "this account may not list and watch {kind}: give it the rights of manifests/rbac.yaml; what was seen last stays in use"
+            "this account may not list and watch {kind}: give it the rights of manifests/rbac.yaml; until then what was seen before is used, if anything"
         ),
         GONE => tracing::debug!(kind, why, "listing anew"),
         _ => tracing::warn!(kind, why, "cannot watch; what was seen last stays in use, and it is tried again"),

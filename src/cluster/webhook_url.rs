@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use axum::http::{Uri, uri::Scheme};
 
-/// `https://HOST:PORT`, perhaps with a path before ours; no user, query or fragment, which the API server refuses.
+/// `https://HOST:PORT` and no more: the API server refuses a user, a query and a fragment, and the server answers at its own paths only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookUrl {
     base: String,
@@ -43,9 +43,14 @@ impl FromStr for WebhookUrl {
         if authority.as_str().contains('@') || uri.query().is_some() {
             return Err(wrong("the API server takes no user and no query"));
         }
+        if !uri.path().trim_end_matches('/').is_empty() {
+            return Err(wrong("the server has paths of its own, so there can be none here"));
+        }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() || authority.port().is_some_and(|port| port.as_u16() == 0) {
-            return Err(wrong("no host, or port 0"));
+        let has_port = authority.as_str().len() > authority.host().len();
+        let is_port_good = authority.port_u16().is_some_and(|port| port > 0);
+        if host.is_empty() || has_port && !is_port_good {
+            return Err(wrong("no host, or no port between 1 and 65535"));
         }
         Ok(Self { base: text.trim_end_matches('/').to_owned(), host })
     }
@@ -62,12 +67,14 @@ mod tests {
             ("https://webhook.example.com", Ok(("webhook.example.com", "https://webhook.example.com/mutate"))),
             ("https://10.0.0.7:443/", Ok(("10.0.0.7", "https://10.0.0.7:443/mutate"))),
             ("https://[::1]:8443", Ok(("::1", "https://[::1]:8443/mutate"))),
-            ("https://proxy:443/spark/", Ok(("proxy", "https://proxy:443/spark/mutate"))),
+            ("https://localhost:8443/spark", Err("paths of its own")),
+            ("https://localhost:99999", Err("no port between")),
+            ("https://localhost:", Err("no port between")),
             ("http://localhost:8443", Err("by https only")),
             ("localhost:8443", Err("by https only")),
             ("https://", Err("not a URL")),
             ("https://:8443", Err("no host")),
-            ("https://localhost:0", Err("port 0")),
+            ("https://localhost:0", Err("no port between")),
             ("https://me@localhost:8443", Err("no user")),
             ("https://localhost:8443/?a=b", Err("no query")),
             ("https://localhost:8443/#a", Err("no fragment")),

@@ -19,7 +19,11 @@ pub(super) fn announce(
     writeln!(out, "reviews: https://{reviews}/mutate and /validate")?;
     if let Some(registrar) = registrar {
         let Registrar { name, url, .. } = registrar;
-        writeln!(out, "registered as {name}, called at {}; `serve --unregister` removes that", url.of(""))?;
+        writeln!(
+            out,
+            "registered as {name}, called at {}, until `serve --unregister --webhook-configuration {name}`",
+            url.of("")
+        )?;
     }
     writeln!(out, "probes and metrics: http://{probes}/livez, /readyz and /metrics")?;
     if let Some(standalone) = standalone {

@@ -79,7 +79,7 @@ impl Webhook {
         let body = self.bodies.read(request.into_body(), deadline).await?;
         let start = Instant::now();
         let answer = self.decide(endpoint, body).await??;
-        self.observe(&answer.record, start.elapsed());
+        self.observe(endpoint, &answer.record, start.elapsed());
         Ok(([(header::CONTENT_TYPE, JSON)], answer.body).into_response())
     }
 
@@ -101,7 +101,7 @@ impl Webhook {
         .map_err(|_| Refusal::Panicked)
     }
 
-    fn observe(&self, record: &Record, took: Duration) {
+    fn observe(&self, endpoint: Endpoint, record: &Record, took: Duration) {
         self.metrics.reviewed(record, took.as_secs_f64());
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let Record { uid, operation, role, outcome, untouched, kind, namespace, name, user, dry_run, .. } = record;
@@ -111,6 +111,9 @@ impl Webhook {
             tracing::error!(
                 uid, kind, namespace, name, user, operation, role, outcome, untouched, %mutations, dry_run, microseconds, error, "review"
             );
+        } else if endpoint == Endpoint::Validate {
+            // As long as nothing is judged, what was changed says all there is to say of an object.
+            tracing::debug!(uid, kind, namespace, name, user, operation, dry_run, microseconds, "validated");
         } else {
             tracing::info!(
                 uid, kind, namespace, name, user, operation, role, outcome, untouched, %mutations, dry_run, microseconds, "review"

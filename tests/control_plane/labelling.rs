@@ -36,7 +36,7 @@ async fn flagged_nodes_have_the_label_while_something_else_flags_them() {
     let policy = tempfile::NamedTempFile::new().unwrap();
     fs::write(&policy, POLICY).unwrap();
     let serving = serve(here.cluster(), &kubeconfig, &["--policy", policy.path().to_str().unwrap()]);
-    serving.log_with("manifests/rbac-label-flagged-nodes.yaml has the right to");
+    serving.log_with("give this account the rights of manifests/rbac-label-flagged-nodes.yaml");
     drop(serving);
     give_rights(&here, "rbac-label-flagged-nodes.yaml").await;
     let serving = serve(here.cluster(), &kubeconfig, &["--policy", policy.path().to_str().unwrap()]);
