@@ -23,6 +23,7 @@ mod reinvocation;
 mod resource_quotas;
 mod resources;
 mod scale;
+mod scheduler_sample;
 mod scheduling;
 mod spark_connect;
 mod spark_operator;
