@@ -10,9 +10,6 @@ use std::thread;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::{Value, json};
-use spark_admission::policy::configuration::FlaggedNodes;
-use spark_admission::policy::document::Document;
-use spark_admission::policy::nodes::{Node, Placement};
 
 #[allow(dead_code, reason = "Spark is not run here")]
 #[path = "control_plane/cluster/programs.rs"]
@@ -21,7 +18,7 @@ mod programs;
 mod support;
 
 use programs::Programs;
-use support::scheduling::{any_nodes, any_pod_spec};
+use support::scheduling::{any_nodes, any_pod_spec, candidates as ours};
 
 /// So many pods, each with up to so many nodes.
 const PODS: usize = 6_000;
@@ -66,13 +63,4 @@ fn questions() -> Vec<(Value, Vec<Value>)> {
     let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(seed), ..Config::default() });
     let strategy = (any_pod_spec(), any_nodes(NODES));
     (0..PODS).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
-}
-
-fn ours(spec: &Value, nodes: &[Value]) -> Vec<String> {
-    let text = spec.to_string();
-    let document = Document::parse(&text).unwrap();
-    let placement = Placement::of(document.root());
-    let settings = FlaggedNodes::default();
-    let read = |node: &Value| Node::read(serde_json::from_value(node.clone()).unwrap(), &settings);
-    nodes.iter().map(read).filter(|node| placement.fits(node)).map(|node| node.name.into()).collect()
 }

@@ -1,7 +1,7 @@
 //! `nodes`: each node of the cluster, and what flags it, as the webhook sees it.
 
 use std::{
-    fs, io,
+    io,
     io::Write,
     path::PathBuf,
     sync::Arc,
@@ -12,11 +12,10 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::objects;
+use super::{objects, policy};
 use crate::{
     cluster::{Cluster, Place},
     policy::{
-        Policy,
         configuration::FlaggedNodes,
         nodes::{
             Flag, Node, NodeEvent, Nodes,
@@ -93,11 +92,7 @@ impl NodesCommand {
 
     fn settings(&self) -> Result<FlaggedNodes, String> {
         let Some(file) = &self.policy else { return Ok(FlaggedNodes::default()) };
-        let name = file.display();
-        let text = fs::read_to_string(file).map_err(|error| {
-            format!("{name}: cannot read the policy: {error}\nName a file that exists and is text with --policy.")
-        })?;
-        Policy::parse(&text).map(|policy| policy.flagged_nodes).map_err(|error| format!("{name}: {error}"))
+        policy::read_policy(file).map(|policy| policy.flagged_nodes)
     }
 
     fn objects(&self, settings: &FlaggedNodes) -> Result<(Vec<Arc<Node>>, Vec<NodeEvent>), String> {
@@ -193,6 +188,7 @@ fn time(seconds: i64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const NODES: &str = "
 apiVersion: v1

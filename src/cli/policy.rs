@@ -67,6 +67,15 @@ fn read(file: &Path, input: &mut dyn Read) -> io::Result<String> {
     if file == Path::new("-") { io::read_to_string(input) } else { fs::read_to_string(file) }
 }
 
+/// The policy that a flag of another command names.
+pub(super) fn read_policy(file: &Path) -> Result<Policy, String> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| {
+        format!("{name}: cannot read the policy: {error}\nName a file that exists and is text with --policy.")
+    })?;
+    Policy::parse(&text).map_err(|error| format!("{name}: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::policy;
 use crate::policy::nodes::Nodes;
 use crate::policy::{Policy, Snapshot};
 pub use diff::write_diff;
@@ -138,11 +139,7 @@ impl ReviewCommand {
 
     fn read_policy(&self) -> Result<Policy, String> {
         let Some(file) = &self.policy else { return Ok(Policy::default()) };
-        let name = file.display();
-        let text = fs::read_to_string(file).map_err(|error| {
-            format!("{name}: cannot read the policy: {error}\nName a file that exists and is text with --policy.")
-        })?;
-        Policy::parse(&text).map_err(|error| format!("{name}: {error}"))
+        policy::read_policy(file)
     }
 
     fn read_nodes(&self, policy: &Policy) -> Result<Option<Arc<Nodes>>, String> {

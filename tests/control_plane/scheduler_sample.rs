@@ -7,17 +7,12 @@ use proptest::{
     test_runner::{Config, RngSeed, TestRunner},
 };
 use serde_json::{Value, json};
-use spark_admission::policy::{
-    configuration::FlaggedNodes,
-    document::Document,
-    nodes::{Node, Placement},
-};
 
 use crate::{
     cluster::{Cluster, Namespace},
     support::{
         eventually,
-        scheduling::{any_nodes, any_pod_spec},
+        scheduling::{any_nodes, any_pod_spec, candidates},
     },
 };
 
@@ -82,15 +77,6 @@ async fn made_nodes(here: &Namespace, nodes: &[Value]) -> Vec<Value> {
         made.push(here.merge_at(&path, &json!({"spec": {"taints": taints}})).await.object());
     }
     made
-}
-
-fn candidates(spec: &Value, nodes: &[Value]) -> Vec<String> {
-    let text = spec.to_string();
-    let document = Document::parse(&text).unwrap();
-    let placement = Placement::of(document.root());
-    let settings = FlaggedNodes::default();
-    let read = |node: &Value| Node::read(serde_json::from_value(node.clone()).unwrap(), &settings);
-    nodes.iter().map(read).filter(|node| placement.fits(node)).map(|node| node.name.into()).collect()
 }
 
 /// The node that the scheduler chose; none where it says that there is none.

@@ -3,6 +3,9 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use spark_admission::policy::configuration::FlaggedNodes;
+use spark_admission::policy::document::Document;
+use spark_admission::policy::nodes::{Node, Placement};
 
 const KEYS: &[&str] = &["zone", "example.com/disk", "cores", "spark-admission.io/flagged"];
 const VALUES: &[&str] = &["a", "b", "", "1", "16", "-3", "007"];
@@ -185,4 +188,14 @@ pub fn any_pod_spec() -> impl Strategy<Value = Value> {
         }
         spec
     })
+}
+
+/// The nodes that our core takes for candidates of a pod of that spec, by their names.
+pub fn candidates(spec: &Value, nodes: &[Value]) -> Vec<String> {
+    let text = spec.to_string();
+    let document = Document::parse(&text).unwrap();
+    let placement = Placement::of(document.root());
+    let settings = FlaggedNodes::default();
+    let read = |node: &Value| Node::read(serde_json::from_value(node.clone()).unwrap(), &settings);
+    nodes.iter().map(read).filter(|node| placement.fits(node)).map(|node| node.name.into()).collect()
 }
