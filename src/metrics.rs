@@ -166,7 +166,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// The kinds of objects that are watched in a cluster.
-    pub const WATCHED: [&'static str; 5] = ["nodes", "events", "namespaces", "limitranges", "resourcequotas"];
+    pub const WATCHED: [&'static str; 6] =
+        ["nodes", "events", "namespaces", "limitranges", "resourcequotas", "deployments"];
 
     fn register(&mut self) {
         let all = &mut self.registry;
