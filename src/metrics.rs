@@ -17,6 +17,7 @@ use prometheus_client::{
 use crate::{
     policy::{
         Mutation,
+        lookup::Question,
         nodes::{Flag, Nodes},
         outcome::{Outcome, Skip},
     },
@@ -56,6 +57,12 @@ struct ReasonLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabel {
     kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookupLabels {
+    kind: &'static str,
+    result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -141,6 +148,7 @@ pub struct Metrics {
     in_sync: Family<KindLabel, Gauge>,
     watched: Family<KindLabel, Gauge<f64, AtomicU64>>,
     snapshots: Counter,
+    lookups: Family<LookupLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -165,6 +173,7 @@ impl Default for Metrics {
             in_sync: Family::default(),
             watched: Family::default(),
             snapshots: Counter::default(),
+            lookups: Family::default(),
         };
         metrics.register();
         metrics.start_at_zero();
@@ -225,6 +234,11 @@ impl Metrics {
             self.watched.clone(),
         );
         all.register("snapshots", "Snapshots of the cluster that were composed", self.snapshots.clone());
+        all.register(
+            "lookups",
+            "Questions asked of the cluster for a review, by kind and result (yes, no, unclear, timeout, forbidden, failed)",
+            self.lookups.clone(),
+        );
         all.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     }
 
@@ -233,6 +247,11 @@ impl Metrics {
         for what in [Reloaded::Policy, Reloaded::Certificate, Reloaded::ClientCa] {
             for result in ["ok", "failed"] {
                 drop(self.reloads.get_or_create(&ReloadLabels { what: what.name(), result }));
+            }
+        }
+        for kind in Question::KINDS {
+            for result in ["timeout", "forbidden", "failed"] {
+                drop(self.lookups.get_or_create(&LookupLabels { kind, result }));
             }
         }
         for reason in Flag::NAMES {
@@ -305,6 +324,11 @@ impl Metrics {
     /// Says whether what is known of a kind is what stands in the cluster.
     pub fn in_sync(&self, kind: &'static str, is_in_sync: bool) {
         self.in_sync.get_or_create(&KindLabel { kind }).set(is_in_sync.into());
+    }
+
+    /// Counts a question that was asked for a review.
+    pub fn looked_up(&self, kind: &'static str, result: &'static str) {
+        self.lookups.get_or_create(&LookupLabels { kind, result }).inc();
     }
 
     /// Says that a watch has just brought something.

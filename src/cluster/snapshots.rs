@@ -24,6 +24,7 @@ use crate::{
     policy::{
         Policy, Snapshot,
         configuration::FlaggedNodes,
+        lookup::Answers,
         nodes::{
             Constraints, Node, NodeEvent, Nodes,
             objects::{LimitRangeObject, NamespaceObject, ResourceQuotaObject, Texts},
@@ -197,6 +198,7 @@ impl Composer {
             nodes: nodes.clone(),
             constraints: self.constraints(),
             operators: self.operators(),
+            answers: Answers::default(),
         };
         (self.given.publish)(snapshot);
         // Only now: what is said and measured is what pods are decided on by.

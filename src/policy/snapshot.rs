@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::lookup::Answers;
 use super::nodes::{Constraints, Nodes};
 use super::operators::Operators;
 
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub constraints: Arc<HashMap<String, Constraints>>,
     /// The controllers of the spark-operator; none where they are not known, not yet or no longer.
     pub operators: Option<Arc<Operators>>,
+    /// What was looked up for this one review.
+    pub answers: Answers,
 }
 
 impl Snapshot {
