@@ -55,10 +55,12 @@ impl Cluster {
     /// # Errors
     /// Nobody answered, or it is not allowed.
     pub async fn namespace_labels(&self, namespace: &str) -> Result<Option<Texts>, Error> {
-        let what = format!("list the namespaces, for the labels of {namespace}");
-        let fields = format!("metadata.name={namespace}");
-        let found = self.list::<NamespaceObject>(&what, &Api::all(self.client()), &fields).await?;
-        Ok(found.into_iter().next().map(|namespace| namespace.metadata.labels))
+        let what = format!("get the namespace {namespace}");
+        let found = Api::<Seen<NamespaceObject>>::all(self.client());
+        match self.answered(&what, found.get_opt(namespace)).await? {
+            Some(seen) => Ok(Some(seen.object.metadata.labels)),
+            None => Ok(None),
+        }
     }
 
     /// What the limit ranges and quotas of a namespace demand.

@@ -29,10 +29,8 @@ use crate::{
     },
 };
 
-/// How long a yes is remembered.
-const YES: Duration = Duration::from_secs(30);
-/// How long a no is: who reads that an account is missing makes it, and submits again.
-const NO: Duration = Duration::from_secs(1);
+/// How long a yes is remembered. A no is not: who reads that an account is missing makes it, and submits again.
+const REMEMBERED: Duration = Duration::from_secs(30);
 /// How long to wait before a question is asked again that was answered with no.
 const AGAIN: Duration = Duration::from_millis(400);
 /// The longest that a review waits for answers. Of its own deadline it is a third at most.
@@ -46,7 +44,8 @@ const AT_ONCE: usize = 16;
 pub struct Lookups {
     cluster: Cluster,
     metrics: Arc<Metrics>,
-    remembered: Mutex<HashMap<Question, (bool, Instant)>>,
+    /// The questions whose answer was yes, and until when that counts.
+    remembered: Mutex<HashMap<Question, Instant>>,
     turns: Semaphore,
     /// Whether it was said, of each kind of question, that it cannot be asked.
     complained: [AtomicBool; Question::KINDS.len()],
@@ -91,37 +90,32 @@ impl Lookups {
 
     /// The question, if its answer is no.
     async fn denied(&self, question: Question, until: time::Instant, watched: &ArcSwap<Snapshot>) -> Option<Question> {
-        if let Some(is_yes) = self.remembered(&question) {
-            return (!is_yes).then_some(question);
-        }
-        let kind = question.kind();
-        let Ok(answered) = time::timeout_at(until, self.asked_twice(&question, watched)).await else {
-            self.metrics.looked_up(kind, "timeout");
-            tracing::warn!(kind, ?question, "no answer in time: the review goes on without");
+        if self.remembers(&question) {
             return None;
-        };
-        match answered {
-            Ok(Reply::Yes) => {
-                self.metrics.looked_up(kind, "yes");
-                self.remember(&question, true);
-                None
-            }
-            Ok(Reply::No) => {
-                self.metrics.looked_up(kind, "no");
-                self.remember(&question, false);
-                Some(question)
-            }
-            Ok(Reply::Unclear) => {
-                self.metrics.looked_up(kind, "unclear");
-                None
-            }
-            Err(error) => {
-                let is_forbidden = matches!(error, Error::Refused { code: 403, .. });
-                self.metrics.looked_up(kind, if is_forbidden { "forbidden" } else { "failed" });
-                self.complain(&question, &error);
-                None
-            }
         }
+        let answered = time::timeout_at(until, self.asked_twice(&question, watched)).await;
+        let result = match &answered {
+            Ok(Ok(Reply::Yes)) => "yes",
+            Ok(Ok(Reply::No)) => "no",
+            Ok(Ok(Reply::Unclear)) => "unclear",
+            Ok(Err(Error::Refused { code: 403, .. })) => "forbidden",
+            Ok(Err(_)) => "failed",
+            Err(_) => "timeout",
+        };
+        self.metrics.looked_up(question.kind(), result);
+        match answered {
+            Ok(Ok(reply)) => {
+                self.said_that_not(&question, false);
+                match reply {
+                    Reply::Yes => self.remember(question),
+                    Reply::No => return Some(question),
+                    Reply::Unclear => {}
+                }
+            }
+            Ok(Err(error)) => self.complain(&question, &error.to_string()),
+            Err(_) => self.complain(&question, "no answer in time"),
+        }
+        None
     }
 
     async fn asked_twice(&self, question: &Question, watched: &ArcSwap<Snapshot>) -> Result<Reply, Error> {
@@ -139,34 +133,40 @@ impl Lookups {
         self.cluster.reply(question, &watched.load_full()).await
     }
 
-    fn remembered(&self, question: &Question) -> Option<bool> {
+    fn remembers(&self, question: &Question) -> bool {
         let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.get(question).filter(|(_, until)| *until > Instant::now()).map(|(is_yes, _)| *is_yes)
+        remembered.get(question).is_some_and(|until| *until > Instant::now())
     }
 
-    fn remember(&self, question: &Question, is_yes: bool) {
+    fn remember(&self, question: Question) {
         let now = Instant::now();
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= MOST_REMEMBERED {
-            remembered.retain(|_, (_, until)| *until > now);
+            remembered.retain(|_, until| *until > now);
         }
         if remembered.len() < MOST_REMEMBERED {
-            remembered.insert(question.clone(), (is_yes, now + if is_yes { YES } else { NO }));
+            remembered.insert(question, now + REMEMBERED);
         }
     }
 
-    fn complain(&self, question: &Question, error: &Error) {
+    /// Says it once, and again only when it has been better meanwhile.
+    fn complain(&self, question: &Question, why: &str) {
         let kind = question.kind();
-        let place = Question::KINDS.iter().position(|it| *it == kind).unwrap_or_default();
-        if self.complained[place].swap(true, Ordering::Relaxed) {
-            tracing::debug!(kind, %error, "not looked up: the review goes on without");
+        if self.said_that_not(question, true) {
+            tracing::debug!(kind, why, "not looked up: the review goes on without");
         } else {
             tracing::warn!(
                 kind,
-                %error,
+                why,
                 "not looked up: reviews go on without; where a right is missing, manifests/rbac.yaml has it"
             );
         }
+    }
+
+    /// Whether it was said that questions of this kind get no answer; from now on it was, or was not.
+    fn said_that_not(&self, question: &Question, now: bool) -> bool {
+        let place = Question::KINDS.iter().position(|kind| *kind == question.kind()).unwrap_or_default();
+        self.complained[place].swap(now, Ordering::Relaxed)
     }
 }
 

@@ -4,12 +4,14 @@
 #![allow(clippy::float_cmp, reason = "what is counted is whole")]
 #![allow(unreachable_pub, reason = "nothing of a test binary can be reached from outside")]
 
+mod accounts;
 mod admitted;
 mod agreement;
 mod captured_pods;
 mod cluster;
 mod controllers;
 mod drift;
+mod driver_rights;
 mod failures;
 mod kubeflow_webhook;
 mod labelling;
