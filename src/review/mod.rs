@@ -41,6 +41,17 @@ pub enum Endpoint {
     Validate,
 }
 
+impl Endpoint {
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mutate => "mutate",
+            Self::Validate => "validate",
+        }
+    }
+}
+
 /// The answer to one review: the bytes for the API server, and what metrics and logs say of it.
 #[derive(Debug)]
 pub struct Answer {
