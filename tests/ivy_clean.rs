@@ -1,5 +1,7 @@
 //! `ivy-clean` as the operator's sidecar runs it: the real binary, until it is told to stop.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::{
