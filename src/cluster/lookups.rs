@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -44,11 +44,29 @@ const AT_ONCE: usize = 16;
 pub struct Lookups {
     cluster: Cluster,
     metrics: Arc<Metrics>,
-    /// The questions whose answer was yes, and until when that counts.
-    remembered: Mutex<HashMap<Question, Instant>>,
+    remembered: Mutex<Memory>,
     turns: Semaphore,
     /// Whether it was said, of each kind of question, that it cannot be asked.
     complained: [AtomicBool; Question::KINDS.len()],
+}
+
+/// The questions whose answer was yes, and until when that counts.
+#[derive(Debug, Default)]
+struct Memory(HashMap<Question, Instant>);
+
+impl Memory {
+    fn holds(&self, question: &Question, now: Instant) -> bool {
+        self.0.get(question).is_some_and(|until| *until > now)
+    }
+
+    fn keep(&mut self, question: Question, now: Instant) {
+        if self.0.len() >= MOST_REMEMBERED {
+            self.0.retain(|_, until| *until > now);
+        }
+        if self.0.len() < MOST_REMEMBERED {
+            self.0.insert(question, now + REMEMBERED);
+        }
+    }
 }
 
 /// What the cluster says to a question.
@@ -90,7 +108,7 @@ impl Lookups {
 
     /// The question, if its answer is no.
     async fn denied(&self, question: Question, until: time::Instant, watched: &ArcSwap<Snapshot>) -> Option<Question> {
-        if self.remembers(&question) {
+        if self.memory().holds(&question, Instant::now()) {
             return None;
         }
         let answered = time::timeout_at(until, self.asked_twice(&question, watched)).await;
@@ -107,7 +125,7 @@ impl Lookups {
             Ok(Ok(reply)) => {
                 self.said_that_not(&question, false);
                 match reply {
-                    Reply::Yes => self.remember(question),
+                    Reply::Yes => self.memory().keep(question, Instant::now()),
                     Reply::No => return Some(question),
                     Reply::Unclear => {}
                 }
@@ -133,20 +151,8 @@ impl Lookups {
         self.cluster.reply(question, &watched.load_full()).await
     }
 
-    fn remembers(&self, question: &Question) -> bool {
-        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.get(question).is_some_and(|until| *until > Instant::now())
-    }
-
-    fn remember(&self, question: Question) {
-        let now = Instant::now();
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= MOST_REMEMBERED {
-            remembered.retain(|_, until| *until > now);
-        }
-        if remembered.len() < MOST_REMEMBERED {
-            remembered.insert(question, now + REMEMBERED);
-        }
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says it once, and again only when it has been better meanwhile.
@@ -246,5 +252,35 @@ impl From<bool> for Reply {
 impl std::fmt::Debug for Lookups {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lookups").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(name: usize) -> Question {
+        Question::ServiceAccount(Account { namespace: "jobs".to_owned(), name: name.to_string() })
+    }
+
+    #[test]
+    fn a_yes_counts_for_a_while() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        memory.keep(about(1), now);
+        assert!(memory.holds(&about(1), now) && !memory.holds(&about(2), now));
+        assert!(memory.holds(&about(1), now + REMEMBERED - Duration::from_millis(1)));
+        assert!(!memory.holds(&about(1), now + REMEMBERED));
+    }
+
+    #[test]
+    fn no_more_is_remembered_than_there_is_room_for() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        for name in 0..=MOST_REMEMBERED {
+            memory.keep(about(name), now);
+        }
+        assert_eq!(memory.0.len(), MOST_REMEMBERED);
+        assert!(memory.holds(&about(0), now) && !memory.holds(&about(MOST_REMEMBERED), now));
+        memory.keep(about(MOST_REMEMBERED), now + REMEMBERED);
+        assert_eq!(memory.0.len(), 1, "what no longer counts gives way");
     }
 }

@@ -423,7 +423,8 @@ async fn an_api_server_that_does_not_answer_holds_no_review_up() {
     let asked = spark_admission::cluster::Cluster::at(place).await.unwrap();
     let lookups = spark_admission::cluster::Lookups::new(asked, std::sync::Arc::clone(&server.metrics));
     server.webhook.lookups.set(lookups).unwrap();
-    let denying = policy(DENY_ACCOUNTS);
+    let denying =
+        policy(&DENY_ACCOUNTS.replace("driver-permissions: {level: deny}", "driver-permissions: {level: off}"));
     server.webhook.policy.store(spark_admission::policy::Policy::parse(&denying).unwrap().into());
     let review = |object: &Value| {
         json!({
@@ -436,15 +437,17 @@ async fn an_api_server_that_does_not_answer_holds_no_review_up() {
         .to_string()
     };
     let client = server.client();
-    let ask = async |timeout: &str| {
+    let ask_about = async |account: &str, timeout: &str| {
         let started = Instant::now();
-        let body = review(&application(Some("no-such-account")));
+        let body = review(&application(Some(account)));
         let mut connection = client.connect().await.unwrap();
         let path = format!("/validate?timeout={timeout}");
         let answer = connection.post(&path, "application/json", body).await.unwrap();
         let answer: Value = serde_json::from_str(&answer.text).unwrap();
         (answer["response"]["allowed"] == true, started.elapsed())
     };
+    let ask = async |timeout: &str| ask_about("no-such-account", timeout).await;
+    assert!(ask_about("spark", "5s").await.0, "this one is there");
     assert!(!ask("5s").await.0, "asked, the API server says that there is no such account");
     assert!(ask("1s").await.0, "a third of a second is no time to ask twice");
     cluster.stop_apiserver();
@@ -456,6 +459,8 @@ async fn an_api_server_that_does_not_answer_holds_no_review_up() {
         assert!(took < Duration::from_secs(longest), "{timeout}: {took:?}");
     }
     assert_eq!(server.metric(timeouts), before + 3.0);
+    assert!(ask_about("spark", "5s").await.0);
+    assert_eq!(server.metric(timeouts), before + 3.0, "what was there a moment ago is not asked for");
     cluster.continue_apiserver();
     eventually("it is asked again", async || !ask("5s").await.0).await;
 }

@@ -175,7 +175,8 @@ fn of_resource_driver<'a>(resource: &Resource<'a>, case: &Case<'_>) -> Option<Dr
     if may_be_configured && operators.is_some_and(|all| all.iter().any(|operator| operator.configures_spark)) {
         return None;
     }
-    let sure_of = if may_be_configured || resource.runs_later() { Sure::Nothing } else { Sure::Vital };
+    // Where nobody names an account, another webhook may still do so for the pod.
+    let sure_of = if account.is_named && !resource.runs_later() { Sure::Vital } else { Sure::Nothing };
     Some(Driver { account, needs: needs(resource), sure_of })
 }
 
@@ -305,7 +306,8 @@ mod tests {
             ("everything", without(named(), "*"), told(at, "spark", ALL, dead)),
             ("what is vital", without(named(), "create pods, create configmaps"), told(at, "spark", "create pods, create configmaps", dead)),
             ("what only cleans up, as in many a role", without(named(), "deletecollection pods, deletecollection configmaps, deletecollection services"), likely(told(at, "spark", "deletecollection pods, deletecollection configmaps, deletecollection services", untidy))),
-            ("a server", without(spark_connect(), "create pods"), told("spec.server.template.spec.serviceAccountName", "default", "create pods", dead)),
+            ("a server", without(spark_connect().with("/spec/server/template/spec/serviceAccountName", "spark"), "create pods"), told("spec.server.template.spec.serviceAccountName", "spark", "create pods", dead)),
+            ("a server that names no account, which another webhook may do", without(spark_connect(), "create pods"), likely(told("spec.server.template.spec.serviceAccountName", "default", "create pods", dead))),
             ("the namespace's own account, unless the operator's configuration names another", without(application(), "create pods"), likely(told(at, "default", "create pods", dead))),
             ("a schedule, whose rights may come in time", without(scheduled().with("/spec/template/driver/serviceAccount", "spark"), "create pods"), likely(told("spec.template.driver.serviceAccount", "spark", "create pods", dead))),
             ("a plain driver that cannot even find itself", without(driver().with("/spec/serviceAccountName", "spark"), "get pods"), told("spec.serviceAccountName", "spark", "get pods", dead)),
