@@ -245,20 +245,20 @@ fn read_double_quoted(text: &str, word: &mut String) -> usize {
 
 /// Copies what `$` or a backtick begins as it is written, and says how many bytes that was.
 fn copy_substitution(text: &str, word: &mut String) -> usize {
-    let substitution = text.get(..substitution_length(text.as_bytes())).unwrap_or(text);
+    let substitution = substitution_length(text.as_bytes()).and_then(|length| text.get(..length)).unwrap_or(text);
     word.push_str(substitution);
     substitution.len()
 }
 
-/// How long the `$(...)`, `${...}` or backticks at the beginning are; everything where the end is missing, 1 for any other `$`.
+/// How long the `$(...)`, `${...}` or backticks at the beginning are, 1 for any other `$`; nothing where the end is missing.
 ///
 /// What is open is kept in a list and not on the call stack, which a hostile text could exhaust.
-fn substitution_length(text: &[u8]) -> usize {
+pub(super) fn substitution_length(text: &[u8]) -> Option<usize> {
     let (mut open, mut at) = match text {
         [b'$', b'(', ..] => (vec![b')'], 2),
         [b'$', b'{', ..] => (vec![b'}'], 2),
         [b'`', ..] => (vec![b'`'], 1),
-        _ => return 1,
+        _ => return Some(1),
     };
     while let (Some(&byte), Some(&end)) = (text.get(at), open.last()) {
         at += 1;
@@ -266,7 +266,7 @@ fn substitution_length(text: &[u8]) -> usize {
             _ if byte == end => {
                 open.pop();
                 if open.is_empty() {
-                    return at;
+                    return Some(at);
                 }
             }
             b'\\' => at += 1,
@@ -287,7 +287,7 @@ fn substitution_length(text: &[u8]) -> usize {
             _ => {}
         }
     }
-    text.len()
+    None
 }
 
 #[cfg(test)]
