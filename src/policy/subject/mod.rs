@@ -1,9 +1,11 @@
 //! What a review is about: a pod or a resource, seen through borrowed views that answer in the field's words.
 
+mod connect;
 mod container;
 mod pod;
 mod resource;
 
+pub use connect::Versions;
 pub use container::Container;
 pub use pod::Pod;
 pub use resource::{Resource, ResourceKind};
