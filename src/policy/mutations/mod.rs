@@ -53,9 +53,12 @@ impl Case<'_> {
     #[must_use]
     pub fn acts_on(&self, resource: &Resource<'_>, mutation: Mutation) -> bool {
         let metadata = resource.metadata();
+        // The operator copies labels of a schedule to its applications, and annotations not.
+        let has_wishes = resource.kind() != ResourceKind::ScheduledSparkApplication;
+        let declined = metadata.annotation(SKIP).filter(|_| has_wishes).unwrap_or_default();
         self.mode_of(mutation, resource.kind().role()) == MutationMode::Enforce
             && metadata.label(ENABLED) != Some("false")
-            && !entries(metadata.annotation(SKIP).unwrap_or_default()).any(|name| name == mutation.name())
+            && !entries(declined).any(|name| name == mutation.name())
     }
 
     /// What comes of what a check finds here: nothing where the policy does not want it in this namespace.
