@@ -8,6 +8,7 @@ mod admitted;
 mod agreement;
 mod captured_pods;
 mod cluster;
+mod connect_checks;
 mod controllers;
 mod drift;
 mod failures;
