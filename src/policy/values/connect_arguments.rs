@@ -7,7 +7,6 @@
 //! (`SparkSubmitOptionParser`).
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 /// The options of spark-submit that take a value (`SparkSubmitOptionParser.opts`), but for `--conf`.
 const OPTIONS_WITH_VALUE: [&str; 31] = [
@@ -107,14 +106,6 @@ impl ConnectArguments {
     #[must_use]
     pub fn conf(&self, key: &str) -> Option<&str> {
         self.conf.get(key).map(String::as_str)
-    }
-
-    /// The keys that begin with a prefix, without it, and their values, in the order of the keys:
-    /// `spark.kubernetes.driver.label.` gives the labels.
-    pub fn conf_with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.conf
-            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-            .map_while(move |(key, value)| Some((key.strip_prefix(prefix)?, value.as_str())))
     }
 
     /// The value of an option by its long name, `--repositories`; the last one wins. `--conf` is not one: see [`Self::conf`].
@@ -322,18 +313,8 @@ mod tests {
         assert_eq!(arguments.packages(), Some("org.apache.spark:spark-connect_2.12:3.5.7"));
         assert_eq!(arguments.option("--master"), Some("k8s://https://10.96.0.1:443"));
         assert_eq!(arguments.properties_file(), None);
-        assert_eq!(
-            arguments.conf_with_prefix("spark.kubernetes.driver.label.").collect::<Vec<_>>(),
-            [
-                ("sparkoperator.k8s.io/connect-name", "demo"),
-                ("sparkoperator.k8s.io/launched-by-spark-operator", "true")
-            ]
-        );
-        assert_eq!(
-            arguments.conf_with_prefix("spark.kubernetes.driver.annotation.").collect::<Vec<_>>(),
-            [("team", "a")]
-        );
-        assert_eq!(arguments.conf_with_prefix("spark.kubernetes.executor.").count(), 0);
+        assert_eq!(arguments.conf("spark.kubernetes.driver.label.sparkoperator.k8s.io/connect-name"), Some("demo"));
+        assert_eq!(arguments.conf("spark.kubernetes.driver.annotation.team"), Some("a"));
     }
 
     /// The expected words are bash's own.
