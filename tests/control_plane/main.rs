@@ -9,6 +9,7 @@ mod admitted;
 mod agreement;
 mod captured_pods;
 mod cluster;
+mod connect_checks;
 mod controllers;
 mod drift;
 mod driver_rights;

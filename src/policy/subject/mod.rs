@@ -1,11 +1,13 @@
 //! What a review is about: a pod or a resource, seen through borrowed views that answer in the field's words.
 
 mod account;
+mod connect;
 mod container;
 mod pod;
 mod resource;
 
 pub use account::NamedAccount;
+pub use connect::Versions;
 pub use container::Container;
 pub use pod::Pod;
 pub use resource::{Resource, ResourceKind};
