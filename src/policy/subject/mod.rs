@@ -1,6 +1,7 @@
 //! What a review is about: a pod or a resource, seen through borrowed views that answer in the field's words.
 
 mod container;
+pub mod memory;
 mod pod;
 mod resource;
 
