@@ -3,10 +3,12 @@
 mod container;
 pub mod memory;
 mod pod;
+mod pod_memory;
 mod resource;
 
 pub use container::Container;
 pub use pod::Pod;
+pub use pod_memory::PodMemory;
 pub use resource::{Resource, ResourceKind};
 
 use super::document::Json;
