@@ -12,11 +12,15 @@ use crate::policy::mutations::limit_stripping::Limited;
 use crate::policy::mutations::treatment::{landing, names};
 use crate::policy::names::{ENABLED, SKIP};
 use crate::policy::nodes::{Landing, Placement};
+use crate::policy::plan::shortened;
 use crate::policy::role::Role;
 use crate::policy::subject::{Pod, Resource};
 use crate::policy::values::coordinates::entries;
 
 const CURE: &str = "let it run on other nodes too, or have these repaired";
+
+/// What of the nodes' names a warning has room for.
+const LONGEST_NAMES: usize = 80;
 
 /// Looks at a pod.
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, findings: &mut Findings) {
@@ -41,7 +45,7 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, findings: &m
 /// The flagged nodes that a pod is pinned to, by name.
 fn pinned_to<'a>(case: &Case<'_>, placement: impl FnOnce() -> Placement<'a>) -> Option<String> {
     match landing(case, placement) {
-        Ok(Landing::Pinned(flagged)) => Some(names(&flagged)),
+        Ok(Landing::Pinned(flagged)) => Some(shortened(&names(&flagged), LONGEST_NAMES)),
         _ => None,
     }
 }

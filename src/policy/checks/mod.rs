@@ -46,7 +46,6 @@ pub const OF_PODS: &[OfPod] = &[
     (Check::ScalaMismatch, scala_mismatch::of_pod),
     (Check::SparkMismatch, spark_mismatch::of_pod),
     (Check::MemoryQuantity, memory_quantity::of_pod),
-    (Check::MemoryBudget, memory_budget::of_pod),
     (Check::FlaggedNode, flagged_node::of_pod),
 ];
 
