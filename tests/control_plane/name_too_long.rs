@@ -25,7 +25,7 @@ async fn a_server_whose_names_are_refused_has_no_service() {
             "a Service without a name",
             connect("named", Some(json!({"metadata": {"name": "named"}}))),
             connect("unnamed", Some(json!({"spec": {"type": "NodePort"}}))),
-            "resource name may not be empty",
+            r#"Service \"\" is invalid"#,
         ),
         (
             "a Service with a long name",

@@ -19,14 +19,14 @@ const PAGE: u64 = 4096;
 
 /// Looks at a pod.
 pub(super) fn of_pod(pod: &Pod<'_>, _case: &Case<'_>, findings: &mut Findings) {
-    mistakes_of_pod(pod).into_iter().for_each(|mistake| tell(mistake, findings));
+    tell(mistakes_of_pod(pod), findings);
 }
 
 /// Looks at a resource.
 pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, findings: &mut Findings) {
     let will_be_repaired = will_be_repaired(resource, case);
     let stays = |mistake: &Mistake<'_>| !(will_be_repaired && matches!(mistake.meant, Meant::This(_)));
-    mistakes_of_resource(resource).into_iter().filter(stays).for_each(|mistake| tell(mistake, findings));
+    tell(mistakes_of_resource(resource).into_iter().filter(stays).collect(), findings);
 }
 
 /// Whether the mutation, which never changes a schedule, will repair the applications that are made of it. They get its labels and none of
@@ -38,7 +38,22 @@ fn will_be_repaired(resource: &Resource<'_>, case: &Case<'_>) -> bool {
         && case.mode_of(Mutation::MemoryQuantity, resource.kind().role()) == MutationMode::Enforce
 }
 
-fn tell(mistake: Mistake<'_>, findings: &mut Findings) {
+fn tell(mistakes: Vec<Mistake<'_>>, findings: &mut Findings) {
+    let is_said = |at: usize| at > 0 && is_limit_again(&mistakes[at - 1], &mistakes[at]);
+    let said: Vec<_> = (0..mistakes.len()).map(is_said).collect();
+    let new = mistakes.into_iter().zip(said).filter(|(_, is_said)| !is_said);
+    new.for_each(|(mistake, _)| tell_one(mistake, findings));
+}
+
+/// Whether a request is but its limit, which stands before it: the API server makes a request of a limit that has none.
+fn is_limit_again(limit: &Mistake<'_>, request: &Mistake<'_>) -> bool {
+    let place = |mistake: &Mistake<'_>| mistake.path.steps().iter().rev().skip(2).cloned().collect::<Vec<_>>();
+    (limit.field, request.field) == (MemoryField::Limit, MemoryField::Request)
+        && limit.written == request.written
+        && place(limit) == place(request)
+}
+
+fn tell_one(mistake: Mistake<'_>, findings: &mut Findings) {
     let Mistake { path, field, written, meant } = mistake;
     let cure = match meant {
         Meant::This(meant) => format!("write {meant}"),
@@ -97,6 +112,7 @@ mod tests {
         let container = "spec.containers[0].resources";
         for (case, sample, expected) in [
             ("a limit of bytes", driver().with(LIMIT, 512), format!("{container}.limits.memory: 512 is less than 1Mi, {limit}; {mebibytes}")),
+            ("a limit of which the API server made the request", driver().with(LIMIT, "512").with(REQUEST, "512"), format!("{container}.limits.memory: 512 is less than 1Mi, {limit}; {mebibytes}")),
             ("a limit of kilobytes", driver().with(LIMIT, "512Ki"), format!("{container}.limits.memory: 512Ki is less than 1Mi, {limit}; {mebibytes}")),
             ("a limit of the pod as a whole", driver().with("/spec/resources/limits/memory", "15m"), format!("spec.resources.limits.memory: 15m is less than 1Mi, {limit}; {mebibytes}")),
             ("the repair is off", driver().with(LIMIT, "512m").under(OFF), format!("{container}.limits.memory: 512m is less than 1Mi, {limit}; write 512Mi")),

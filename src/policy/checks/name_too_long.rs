@@ -2,7 +2,7 @@
 //!
 //! | of | is made | by |
 //! |---|---|---|
-//! | any resource | the value of a label on its pods, of 63 characters at most | pkg/common/spark.go of the operator |
+//! | any resource | the value of a label on what is made of it, of 63 characters at most | pkg/common/spark.go of the operator |
 //! | `SparkConnect` | the Service `<name>-server`, where it names none itself | sparkconnect/util.go |
 //! | `ScheduledSparkApplication` | applications `<name>-<time>` | scheduledsparkapplication/controller.go |
 //! | `SparkApplication` | the driver's pod `<name>-driver`, and Services `<name>-driver-<port>` | sparkapplication/driveringress.go |
@@ -54,11 +54,10 @@ fn at_most(length: usize) -> String {
     format!("choose a name of at most {length} characters")
 }
 
-/// The operator puts the name into a label of the pods.
+/// The operator puts the name into a label of all that it makes.
 fn of_label(length: usize, findings: &mut Findings) {
-    let problem = format!(
-        "its {length} characters do not fit into the label that the operator puts on the pods, which takes {LABEL}"
-    );
+    let problem =
+        format!("its {length} characters do not fit into the label that the operator makes of it, which takes {LABEL}");
     findings.add(name_path(), problem, at_most(LABEL));
 }
 
@@ -189,7 +188,7 @@ mod tests {
     #[rustfmt::skip]
     fn finds_names_that_are_refused_later() {
         let at_name = |text: &str| format!("metadata.name: {text}");
-        let label = |length: usize| at_name(&format!("its {length} characters do not fit into the label that the operator puts on the pods, which takes 63; choose a name of at most 63 characters"));
+        let label = |length: usize| at_name(&format!("its {length} characters do not fit into the label that the operator makes of it, which takes 63; choose a name of at most 63 characters"));
         let service = |length: usize| at_name(&format!("with \"-server\" behind it, the name of its Service has {length} characters of 63; choose a name of at most 56 characters"));
         let own = |name: &str| spark_connect().with("/spec/server/service/metadata/name", name);
         let own_path = "spec.server.service.metadata.name";
