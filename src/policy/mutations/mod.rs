@@ -8,11 +8,11 @@ mod connect_readiness;
 mod executor_template;
 mod ivy_cache;
 pub(in crate::policy) mod ivy_dir;
-mod limit_stripping;
+pub(super) mod limit_stripping;
 mod memory_quantity;
 mod node_steering;
 mod spark_user;
-mod treatment;
+pub(super) mod treatment;
 
 use super::Policy;
 use super::check::{Check, Level};
@@ -94,19 +94,14 @@ pub const fn of_resources(kind: ResourceKind) -> &'static [OfResource] {
             (Mutation::ConnectPackage, connect_package::of_resource),
             (Mutation::IvyDir, ivy_dir::of_resource),
             (Mutation::IvyCache, ivy_cache::of_resource),
-            (Mutation::LimitStripping, limit_stripping::of_resource),
         ],
         ResourceKind::SparkConnect => &[
             (Mutation::MemoryQuantity, memory_quantity::of_resource),
             (Mutation::ConnectPackage, connect_package::of_resource),
             (Mutation::ExecutorTemplate, executor_template::of_resource),
             (Mutation::IvyDir, ivy_dir::of_resource),
-            (Mutation::LimitStripping, limit_stripping::of_resource),
         ],
         // Judged and warned about, never changed: the applications made of it come by again.
-        ResourceKind::ScheduledSparkApplication => &[
-            (Mutation::MemoryQuantity, memory_quantity::of_schedule),
-            (Mutation::LimitStripping, limit_stripping::of_resource),
-        ],
+        ResourceKind::ScheduledSparkApplication => &[(Mutation::MemoryQuantity, memory_quantity::of_schedule)],
     }
 }

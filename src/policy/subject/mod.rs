@@ -3,13 +3,16 @@
 mod account;
 mod connect;
 mod container;
+pub mod memory;
 mod pod;
+mod pod_memory;
 mod resource;
 
 pub use account::NamedAccount;
 pub use connect::Versions;
 pub use container::Container;
 pub use pod::Pod;
+pub use pod_memory::PodMemory;
 pub use resource::{Resource, ResourceKind};
 
 use super::document::Json;

@@ -7,5 +7,6 @@ pub mod label;
 pub mod path;
 pub mod quantity;
 pub mod shell;
+pub mod spark_memory;
 pub mod spark_version;
 pub mod timestamp;
