@@ -10,6 +10,7 @@ mod captured_pods;
 mod cluster;
 mod controllers;
 mod drift;
+mod duplicate_mounts;
 mod failures;
 mod kubeflow_webhook;
 mod labelling;

@@ -2,10 +2,12 @@
 
 mod container;
 mod pod;
+mod pod_to_be;
 mod resource;
 
 pub use container::Container;
 pub use pod::Pod;
+pub use pod_to_be::{ContainerToBe, Mount, Origin, Part, PodToBe};
 pub use resource::{Resource, ResourceKind};
 
 use super::document::Json;
