@@ -43,6 +43,12 @@ struct MutationLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FindingLabels {
+    check: &'static str,
+    verdict: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
 }
@@ -119,6 +125,7 @@ pub struct Metrics {
     registry: Registry,
     reviews: Family<ReviewLabels, Counter>,
     mutations: Mutations,
+    findings: Family<FindingLabels, Counter>,
     refused: Family<ReasonLabel, Counter>,
     duration: Histogram,
     in_flight: Gauge,
@@ -142,6 +149,7 @@ impl Default for Metrics {
             registry: Registry::with_prefix("spark_admission"),
             reviews: Family::default(),
             mutations: Mutations::default(),
+            findings: Family::default(),
             refused: Family::default(),
             duration: Histogram::new(LATENCY_BUCKETS),
             in_flight: Gauge::default(),
@@ -175,6 +183,11 @@ impl Metrics {
             "mutations",
             "Mutations looked at, by result (applied, skipped, observed) and reason",
             self.mutations.family.clone(),
+        );
+        all.register(
+            "findings",
+            "What checks found, by check and what came of it (denied, spared, warned, observed)",
+            self.findings.clone(),
         );
         all.register("requests_refused", "Requests that ended without a review, by reason", self.refused.clone());
         all.register(
@@ -233,6 +246,9 @@ impl Metrics {
         self.reviews.get_or_create(&ReviewLabels { operation, resource, role, outcome }).inc();
         for (mutation, outcome) in &record.mutations {
             self.mutations.counter(*mutation, *outcome).inc();
+        }
+        for (check, verdict) in &record.findings {
+            self.findings.get_or_create(&FindingLabels { check: check.name(), verdict: verdict.name() }).inc();
         }
         if record.panicked {
             self.panics.inc();

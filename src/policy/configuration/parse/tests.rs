@@ -320,7 +320,7 @@ fn refuses_roles_that_mean_nothing() {
     ]);
 }
 
-const TOP: &str = "replicas: unknown field; known here: apiVersion, kind, mode, onError, excludedNamespaces, notebooks, optOut, mutations, flaggedNodes";
+const TOP: &str = "replicas: unknown field; known here: apiVersion, kind, mode, onError, excludedNamespaces, notebooks, optOut, mutations, checks, flaggedNodes";
 
 #[test]
 fn refuses_whole_files() {
