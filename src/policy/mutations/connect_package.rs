@@ -4,7 +4,9 @@
 //! get it: one that holds it must keep working without a network.
 
 use super::{Case, Outcome, Plan, Resource};
-use crate::policy::configuration::ConnectPackage;
+use crate::policy::configuration::{ConnectPackage, MutationMode};
+use crate::policy::mutation::Mutation;
+use crate::policy::names::{ENABLED, SKIP};
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
 use crate::policy::subject::ResourceKind;
@@ -68,6 +70,24 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
     }
     plan.note(Note::PackageAdded(coordinate));
     plan.outcome()
+}
+
+/// Whether the author was told on the way of versions that do not go together, so that no check says it again.
+pub(in crate::policy) fn warns_of_connect_versions(resource: &Resource<'_>, case: &Case<'_>) -> bool {
+    let role = resource.kind().role();
+    let is_asked = resource.kind() != ResourceKind::ScheduledSparkApplication
+        && case.mode_of(Mutation::ConnectPackage, role) == MutationMode::Enforce
+        && resource.metadata().label(ENABLED) != Some("false")
+        && entries(resource.metadata().annotation(SKIP).unwrap_or_default()).all(|name| name != "connect-package");
+    if !is_asked || !runs_connect(resource) {
+        return false;
+    }
+    let image = ImageReference::parse(resource.image().unwrap_or_default());
+    let versions = Versions::of(resource, &image);
+    if names_connect(resource) {
+        return versions.effective().is_some_and(SparkVersion::bundles_connect);
+    }
+    versions.disagree()
 }
 
 fn runs_connect(resource: &Resource<'_>) -> bool {

@@ -8,6 +8,7 @@
 //! already, but for what is said below.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::{Container, Resource, ResourceKind};
 use crate::policy::document::Json;
@@ -71,6 +72,27 @@ pub enum Origin {
     Own(&'static str),
     /// A field of the resource, where an environment variable of the image may still take its place.
     Perhaps(FieldPath),
+}
+
+impl Origin {
+    /// The field of the resource.
+    #[must_use]
+    pub fn field(&self) -> Option<&FieldPath> {
+        match self {
+            Self::Field(field) | Self::Perhaps(field) => Some(field),
+            Self::Own(_) => None,
+        }
+    }
+}
+
+/// In a sentence: `spec.driver.configMaps[0]`, `the one for Spark's configuration`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field(field) | Self::Perhaps(field) => field.fmt(f),
+            Self::Own(purpose) => write!(f, "the one for {purpose}"),
+        }
+    }
 }
 
 impl PodToBe {
@@ -198,7 +220,7 @@ impl<'a> Maker<'_, 'a> {
         let at = self.path().then(["template", "spec"]);
         for (index, volume) in spec.get("volumes").items().enumerate() {
             if let Some(name) = volume.get("name").as_str() {
-                pod.add_volume(name, &Origin::Field(at.clone().then(["volumes"]).at(index).then(["name"])));
+                pod.add_volume(name, &Origin::Field(at.clone().then(["volumes"]).at(index)));
             }
         }
         let containers: Vec<_> = Container::all(spec, "containers").collect();
@@ -240,7 +262,7 @@ impl<'a> Maker<'_, 'a> {
         }
         for (index, secret) in self.own().get("secrets").items().enumerate() {
             if let (Some(name), Some(path)) = (secret.get("name").as_str(), secret.get("path").as_str()) {
-                secrets.insert(name, (path, Origin::Field(self.path().then(["secrets"]).at(index).then(["path"]))));
+                secrets.insert(name, (path, Origin::Field(self.path().then(["secrets"]).at(index))));
             }
         }
         secrets
@@ -269,14 +291,13 @@ impl<'a> Maker<'_, 'a> {
             };
             let field = self.path().then(["volumeMounts"]).at(index);
             let Some(volume) = self.volume_of_resource(name) else {
-                let from = Origin::Field(field.then(["name"]));
-                pod.unsubmittable.push(Part { name: name.to_owned(), from });
+                pod.unsubmittable.push(Part { name: name.to_owned(), from: Origin::Field(field) });
                 continue;
             };
             let kinds = ["emptyDir", "hostPath", "nfs", "persistentVolumeClaim"];
             let kind = kinds.into_iter().find(|kind| !volume.get(kind).is_null());
             if let (Some(kind), Some(path)) = (kind, mount.get("mountPath").as_str()) {
-                volumes.insert((kind, name), (path, Origin::Field(field.then(["mountPath"]))));
+                volumes.insert((kind, name), (path, Origin::Field(field)));
             }
         }
         volumes
@@ -335,9 +356,9 @@ impl<'a> Maker<'_, 'a> {
         for (index, map) in self.own().get("configMaps").items().enumerate() {
             let (Some(name), Some(path)) = (map.get("name").as_str(), map.get("path").as_str()) else { continue };
             let volume: String = format!("{name}-vol").chars().take(LONGEST_NAME).collect();
-            let field = self.path().then(["configMaps"]).at(index);
-            pod.add_volume(volume.clone(), &Origin::Field(field.clone().then(["name"])));
-            pod.mount(container, path, volume, &Origin::Field(field.then(["path"])));
+            let from = Origin::Field(self.path().then(["configMaps"]).at(index));
+            pod.add_volume(volume.clone(), &from);
+            pod.mount(container, path, volume, &from);
         }
         self.add_volume_mounts(container, pod);
         self.add_more_containers("initContainers", pod);
@@ -351,17 +372,17 @@ impl<'a> Maker<'_, 'a> {
             let Some(name) = mount.get("name").as_str().filter(|name| !name.starts_with(LOCAL_DIRECTORY)) else {
                 continue;
             };
-            let field = self.path().then(["volumeMounts"]).at(index);
+            let from = Origin::Field(self.path().then(["volumeMounts"]).at(index));
             if self.volume_of_resource(name).is_none() {
-                pod.left_out.push(Part { name: name.to_owned(), from: Origin::Field(field.then(["name"])) });
+                pod.left_out.push(Part { name: name.to_owned(), from });
                 continue;
             }
             if !added.contains(&name) {
-                pod.add_volume(name, &Origin::Field(field.clone().then(["name"])));
+                pod.add_volume(name, &from);
                 added.push(name);
             }
             if let Some(path) = mount.get("mountPath").as_str() {
-                pod.mount(container, path, name, &Origin::Field(field.then(["mountPath"])));
+                pod.mount(container, path, name, &from);
             }
         }
     }
@@ -449,7 +470,7 @@ fn connect_container(containers: &[Container<'_>], name: &str) -> usize {
 
 fn to_be(container: &Container<'_>, at: &FieldPath) -> ContainerToBe {
     let mounts = container.json().get("volumeMounts").items().enumerate().filter_map(|(index, mount)| {
-        let from = Origin::Field(at.clone().then(["volumeMounts"]).at(index).then(["mountPath"]));
+        let from = Origin::Field(at.clone().then(["volumeMounts"]).at(index));
         let volume = mount.get("name").as_str().unwrap_or_default().to_owned();
         Some(Mount { path: mount.get("mountPath").as_str()?.to_owned(), volume, from })
     });

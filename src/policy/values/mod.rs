@@ -6,5 +6,6 @@ pub mod image;
 pub mod label;
 pub mod path;
 pub mod quantity;
+pub mod spark_build;
 pub mod spark_version;
 pub mod timestamp;
