@@ -89,7 +89,6 @@ const OF_DYNAMIC_ALLOCATION: &[(&str, &str)] = &[
 const NEVER_IN_APPLICATIONS: &[(&str, &str, &str)] = &[
     ("spark.kubernetes.driver.podTemplateFile", OVERWRITTEN, "use driver.template"),
     ("spark.kubernetes.executor.podTemplateFile", OVERWRITTEN, "use executor.template"),
-    ("spark.driver.host", "Spark refuses this key on Kubernetes, and the submission fails", "remove it"),
     ("spark.driver.bindAddress", "Spark refuses this key on Kubernetes, and the submission fails", "remove it"),
 ];
 const OVERWRITTEN: &str = "the operator overwrites it";
@@ -226,7 +225,7 @@ mod tests {
             ("the name", app("spark.app.name", "My report"), "[spark.app.name]: the operator overwrites it with its own: pi; remove it"),
             ("the mode", app("spark.submit.deployMode", "client"), "[spark.submit.deployMode]: the operator overwrites it with its own: cluster; remove it"),
             ("a template's file", app("spark.kubernetes.driver.podTemplateFile", "/t.yaml"), "[spark.kubernetes.driver.podTemplateFile]: the operator overwrites it; use driver.template"),
-            ("an address", app("spark.driver.host", "h"), "[spark.driver.host]: Spark refuses this key on Kubernetes, and the submission fails; remove it"),
+            ("an address", app("spark.driver.bindAddress", "h"), "[spark.driver.bindAddress]: Spark refuses this key on Kubernetes, and the submission fails; remove it"),
             ("metrics", field(app("spark.metrics.conf", "/m"), "/spec/monitoring", json!({"prometheus": {"jmxExporterJar": "/j"}})), "[spark.metrics.conf]: the operator overwrites it with its own: the file of spec.monitoring; remove it"),
             ("a server's address", connect("spark.driver.host", "h"), "[spark.driver.host]: the operator overwrites it with its own: the pod's address; remove it"),
             ("a server's port", connect("spark.driver.port", "7000"), "[spark.driver.port]: the operator overwrites it with its own: 7078; remove it"),
@@ -258,6 +257,7 @@ mod tests {
             ("its own name", app("spark.app.name", "pi")),
             ("its own mode", app("spark.submit.deployMode", "cluster")),
             ("metrics without monitoring", app("spark.metrics.conf", "/m")),
+            ("an address, which Spark 4 takes", app("spark.driver.host", "h")),
             ("what comes behind the operator's", app("spark.kubernetes.container.image.pullPolicy", "Always")),
             ("a server's own port", connect("spark.driver.port", "7078")),
             ("a server's own name", connect("spark.kubernetes.driver.pod.name", "pi-server")),
