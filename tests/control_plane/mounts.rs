@@ -151,6 +151,9 @@ async fn what_spark_makes_of_its_configuration_is_known_before() {
     }
 }
 
+/// A volume of executors that is called as Spark calls that of their configuration.
+const VOLUME: &str = "spark.kubernetes.executor.volumes.emptyDir.spark-conf-volume-exec.mount.path";
+
 /// The driver runs, and asks for executors that the API server refuses, again and again; nobody but its log says so.
 #[tokio::test]
 async fn a_driver_whose_executors_are_refused_asks_for_ever() {
@@ -162,7 +165,7 @@ async fn a_driver_whose_executors_are_refused_asks_for_ever() {
     let changes = json!({
         "type": "Python", "mainClass": null, "mainApplicationFile": format!("local://{}", spark.session_file().display()), "deps": null,
         "sparkConf": {
-            "spark.kubernetes.executor.volumes.emptyDir.a.mount.path": "/opt/spark/conf",
+            VOLUME: "/data",
             "spark.kubernetes.driver.master": spark.address(), "spark.driver.port": free_port(),
             "spark.driver.blockManager.port": free_port(), "spark.scheduler.minRegisteredResourcesRatio": "0",
             "spark.ui.enabled": "false"
@@ -171,18 +174,20 @@ async fn a_driver_whose_executors_are_refused_asks_for_ever() {
     json_patch::merge(&mut application["spec"], &changes);
     let checked = Namespace::new().await;
     let _ours = Registered::real(&checked).await;
-    let field = "spec.sparkConf[spark.kubernetes.executor.volumes.emptyDir.a.mount.path]";
+    let field = "spec.sparkConf[spark.kubernetes.executor.volumes.emptyDir.spark-conf-volume-exec.mount.path]";
     assert_said("an executor's volume", &checked.create_dry(&application).await, Refused(field));
 
     here.create(&application).await.object();
     let driver = spark_operator::driver_of(&here, &application).await;
     let in_pod = InPod::of(&here, &driver, spark.folder.join("pod")).await;
     let mut running = spark.start("driver", &mut spark.driver(&in_pod));
-    let refusals = |said: &str| {
-        said.matches("/opt/spark/conf\\\": must be unique").count().max(said.matches("must be unique").count())
-    };
-    running.until("executors are refused once and again", async |said| refusals(said) >= 4).await;
-    assert!(running.said().contains("session started"), "the application knows nothing of it: {}", running.said());
+    running
+        .until("executors are refused again and again, and the application knows nothing of it", async |said| {
+            let refusals = said.matches("Exception when notifying snapshot subscriber").count();
+            let why = r#"spec.volumes[1].name: Duplicate value: "spark-conf-volume-exec""#;
+            said.contains("session started") && said.contains(why) && refusals >= 2
+        })
+        .await;
     assert_eq!(here.pods_of("executor").await, Vec::<Value>::new());
     assert_eq!(here.get(&application).await["status"]["applicationState"]["state"], "SUBMITTED");
 }
