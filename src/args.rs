@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    cli::{nodes::NodesCommand, policy::PolicyCommand, review::ReviewCommand},
+    cli::{ivy_clean::IvyCleanCommand, nodes::NodesCommand, policy::PolicyCommand, review::ReviewCommand},
     cluster::WebhookUrl,
     duration,
     telemetry::{LogFormat, LogLevel},
@@ -44,6 +44,10 @@ pub enum Command {
     Policy(PolicyCommand),
     /// Show each node of the cluster, flagged or not, by what, and since when
     Nodes(NodesCommand),
+    /// Remove Ivy directories by age and size, none that is in use
+    ///
+    /// For the operator's controller, where every application leaves the packages that it was submitted with.
+    IvyClean(IvyCleanCommand),
     /// Print the completions for a shell
     ///
     /// Example: `spark-admission completions bash > /etc/bash_completion.d/spark-admission`

@@ -20,7 +20,7 @@ use crate::{
         nodes::{Flag, Nodes},
         outcome::{Outcome, Skip},
     },
-    review::Record,
+    review::{Endpoint, Record},
 };
 
 /// Upper bounds of the latency histogram, in seconds: from 50 us, where most reviews end, to the API server's patience.
@@ -29,6 +29,7 @@ const LATENCY_BUCKETS: [f64; 14] =
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReviewLabels {
+    endpoint: &'static str,
     operation: &'static str,
     resource: &'static str,
     role: &'static str,
@@ -178,7 +179,11 @@ impl Metrics {
 
     fn register(&mut self) {
         let all = &mut self.registry;
-        all.register("reviews", "Reviews answered, by operation, resource, role and outcome", self.reviews.clone());
+        all.register(
+            "reviews",
+            "Reviews answered, by endpoint, operation, resource, role and outcome",
+            self.reviews.clone(),
+        );
         all.register(
             "mutations",
             "Mutations looked at, by result (applied, skipped, observed) and reason",
@@ -240,10 +245,12 @@ impl Metrics {
     }
 
     /// Counts an answered review.
-    pub fn reviewed(&self, record: &Record, seconds: f64) {
+    pub fn reviewed(&self, endpoint: Endpoint, record: &Record, seconds: f64) {
         let Record { operation, resource, role, outcome, .. } = *record;
         let role = role.unwrap_or("none");
-        self.reviews.get_or_create(&ReviewLabels { operation, resource, role, outcome }).inc();
+        self.reviews
+            .get_or_create(&ReviewLabels { endpoint: endpoint.name(), operation, resource, role, outcome })
+            .inc();
         for (mutation, outcome) in &record.mutations {
             self.mutations.counter(*mutation, *outcome).inc();
         }

@@ -186,7 +186,8 @@ impl Sample {
         self.with_request(|request| decide(request, &self.policy, &self.snapshot))
     }
 
-    fn with_request<T>(&self, act: impl FnOnce(&Request<'_>) -> T) -> T {
+    /// Acts on the request that the sample makes.
+    pub(crate) fn with_request<T>(&self, act: impl FnOnce(&Request<'_>) -> T) -> T {
         let (object, old) = (self.object.to_string(), self.old.clone().unwrap_or_default().to_string());
         let (object, old_object) = (Document::parse(&object).unwrap(), Document::parse(&old).unwrap());
         let operation = if self.old.is_some() { Operation::Update } else { Operation::Create };

@@ -41,6 +41,17 @@ pub enum Endpoint {
     Validate,
 }
 
+impl Endpoint {
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mutate => "mutate",
+            Self::Validate => "validate",
+        }
+    }
+}
+
 /// The answer to one review: the bytes for the API server, and what metrics and logs say of it.
 #[derive(Debug)]
 pub struct Answer {
@@ -127,6 +138,7 @@ fn decided<'a>(
 ) -> Result<(Response<'a>, Decision), Failure> {
     let request = envelope.request()?;
     let decision = sparing_executors(&request, policy, record, || decide(&request, policy, snapshot))?;
+    record.role = decision.role.map(Role::name);
     let mut response = Response { allowed: true, ..Response::default() };
     let operations = operations(request.object, decision.enforced_edits())?;
     response.patch_with(&operations)?;
@@ -148,6 +160,7 @@ fn judged<'a>(
 ) -> Result<(Response<'a>, Judgement), Failure> {
     let request = envelope.request()?;
     let judgement = sparing_executors(&request, policy, record, || judge(&request, policy, snapshot))?;
+    record.role = judgement.role.map(Role::name);
     record.judge(&judgement);
     let response = Response {
         allowed: judgement.is_allowed(),

@@ -5,7 +5,7 @@ use crate::policy::judgement::Verdict;
 use crate::policy::outcome::{Outcome, Untouched};
 use crate::policy::request::Operation;
 use crate::policy::subject::ResourceKind;
-use crate::policy::{Check, Decision, Judgement, Mutation, Role};
+use crate::policy::{Check, Decision, Judgement, Mutation};
 
 /// What metrics and logs say of one review. Every `&'static str` is from a closed set and may be a metric label; every `String` is
 /// the user's and may not.
@@ -72,14 +72,12 @@ impl Record {
     }
 
     pub(super) fn judge(&mut self, judgement: &Judgement) {
-        self.role = judgement.role.map(Role::name);
         self.untouched = judgement.untouched.map(Untouched::name);
         self.findings = judgement.findings.iter().map(|(finding, verdict)| (finding.check, *verdict)).collect();
         self.outcome = if judgement.is_allowed() { "allowed" } else { "denied" };
     }
 
     pub(super) fn take(&mut self, decision: &Decision, is_patched: bool) {
-        self.role = decision.role.map(Role::name);
         self.untouched = decision.untouched.map(Untouched::name);
         self.mutations.clone_from(&decision.outcomes);
         self.outcome = if is_patched { "mutated" } else { "allowed" };

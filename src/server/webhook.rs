@@ -102,7 +102,7 @@ impl Webhook {
     }
 
     fn observe(&self, endpoint: Endpoint, record: &Record, took: Duration) {
-        self.metrics.reviewed(record, took.as_secs_f64());
+        self.metrics.reviewed(endpoint, record, took.as_secs_f64());
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let Record { uid, operation, role, outcome, untouched, kind, namespace, name, user, dry_run, .. } = record;
         let role = role.unwrap_or("none");
