@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    cli::{nodes::NodesCommand, policy::PolicyCommand, review::ReviewCommand},
+    cli::{doctor::DoctorCommand, nodes::NodesCommand, policy::PolicyCommand, review::ReviewCommand},
     cluster::WebhookUrl,
     duration,
     telemetry::{LogFormat, LogLevel},
@@ -44,6 +44,8 @@ pub enum Command {
     Policy(PolicyCommand),
     /// Show each node of the cluster, flagged or not, by what, and since when
     Nodes(NodesCommand),
+    /// Find out what went wrong with Spark's work in a cluster, and what cures it
+    Doctor(DoctorCommand),
     /// Print the completions for a shell
     ///
     /// Example: `spark-admission completions bash > /etc/bash_completion.d/spark-admission`
