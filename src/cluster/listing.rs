@@ -107,7 +107,8 @@ impl Cluster {
 }
 
 fn request(method: Method, what: &str, path: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, Error> {
-    let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json").body(body);
+    let request =
+        Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json").body(body);
     request.map_err(|_| Error::Path { what: what.to_owned(), path: path.to_owned() })
 }
 

@@ -1,6 +1,10 @@
 //! What was collected of a cluster: plain data. A collection is either known, or [`Unseen`] with the reason.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use super::{
     ObjectName,
@@ -86,6 +90,8 @@ pub struct WebhookService {
     pub ready: usize,
     /// How many are not.
     pub unready: usize,
+    /// The Secrets that its pods mount.
+    pub secrets: Vec<String>,
 }
 
 /// What a Secret that a webhook serves from holds, but for its keys, which are not kept.
@@ -185,6 +191,39 @@ impl Observed {
             roles: unseen(),
             logs: BTreeMap::new(),
         }
+    }
+
+    /// Everything that could not be looked at, each once.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<&Unseen> {
+        fn of<T>(seen: &Seen<T>) -> Option<&Unseen> {
+            seen.as_ref().err()
+        }
+        let lists = [
+            of(&self.definitions),
+            of(&self.operators),
+            of(&self.operator_pods),
+            of(&self.webhooks),
+            of(&self.namespaces),
+            of(&self.nodes),
+            of(&self.resources),
+            of(&self.pods),
+            of(&self.events),
+            of(&self.quotas),
+            of(&self.limit_ranges),
+            of(&self.accounts),
+            of(&self.bindings),
+            of(&self.roles),
+        ];
+        let mut all: Vec<_> = lists.into_iter().flatten().collect();
+        all.extend(self.services.values().filter_map(of));
+        all.extend(self.certificates.values().filter_map(of));
+        all.extend(self.dry_runs.iter().filter_map(|(_, answer)| of(answer)));
+        all.extend(self.missing_rights.values().filter_map(of));
+        all.extend(self.logs.values().filter_map(of));
+        let mut said = BTreeSet::new();
+        all.retain(|unseen| said.insert(&unseen.what));
+        all
     }
 
     /// The pods that were seen.

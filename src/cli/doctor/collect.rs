@@ -26,7 +26,7 @@ const EVENTS: Kind = Kind::core("events");
 const ACCOUNTS: Kind = Kind::core("serviceaccounts");
 const QUOTAS: Kind = Kind::core("resourcequotas");
 const LIMIT_RANGES: Kind = Kind::core("limitranges");
-const NAMESPACES: Kind = Kind::core("namespaces");
+pub(super) const NAMESPACES: Kind = Kind::core("namespaces");
 const DEFINITIONS: Kind = Kind::of("apiextensions.k8s.io", "v1", "customresourcedefinitions");
 const DEPLOYMENTS: Kind = Kind::of("apps", "v1", "deployments");
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -34,7 +34,10 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// The operator's kinds.
 pub(super) const RESOURCES: [(ResourceKind, Kind); 3] = [
     (ResourceKind::SparkApplication, Kind::of("sparkoperator.k8s.io", "v1beta2", "sparkapplications")),
-    (ResourceKind::ScheduledSparkApplication, Kind::of("sparkoperator.k8s.io", "v1beta2", "scheduledsparkapplications")),
+    (
+        ResourceKind::ScheduledSparkApplication,
+        Kind::of("sparkoperator.k8s.io", "v1beta2", "scheduledsparkapplications"),
+    ),
     (ResourceKind::SparkConnect, Kind::of("sparkoperator.k8s.io", "v1alpha1", "sparkconnects")),
 ];
 
@@ -78,8 +81,7 @@ pub(super) async fn collect(
     observed.nodes = nodes;
     observed.definitions = definitions;
     (observed.operators, observed.operator_pods) = operators;
-    super::webhooks::Webhooks { configurations: observed.webhooks, services: observed.services } =
-        webhooks;
+    super::webhooks::Webhooks { configurations: observed.webhooks, services: observed.services } = webhooks;
     look_closer(asking, &mut observed, may_dry_run).await;
     Ok(observed)
 }

@@ -1,15 +1,17 @@
 //! What was asked for: the resources and pods of a namespace, of all of them, or those that belong to a name.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::{
     asking::{Asking, Kind},
-    collect::{PODS, RESOURCES, read_pods},
+    collect::{NAMESPACES, PODS, RESOURCES, read_pods},
 };
 use crate::{
     doctor::{
-        Asked, Seen, Unseen,
+        Asked, Observed, Seen, Unseen,
         objects::{Pod, Resource},
     },
     policy::{Policy, subject::ResourceKind},
@@ -152,8 +154,36 @@ fn is_possible(name: &str) -> bool {
     !name.is_empty() && name.chars().all(fits) && name.len() <= 253 && name != "." && name != ".."
 }
 
+/// What to say where nothing is called as was asked, or the namespace does not exist.
+pub(super) async fn unknown(asking: &Asking, observed: &Observed) -> Option<String> {
+    let namespace = observed.asked.namespace.as_deref()?;
+    if observed.namespaces.as_ref().is_ok_and(BTreeMap::is_empty) {
+        let all = asking.list(NAMESPACES, None, "").await;
+        let names = all.iter().flatten().filter_map(|object| object["metadata"]["name"].as_str());
+        return Some(format!("there is no namespace \"{namespace}\"{}", did_you_mean(&near(namespace, names))));
+    }
+    let name = observed.asked.name.as_deref()?;
+    let is_nowhere =
+        observed.resources.as_ref().is_ok_and(Vec::is_empty) && observed.pods.as_ref().is_ok_and(Vec::is_empty);
+    if !is_nowhere {
+        return None;
+    }
+    let nearest = nearest(asking, namespace, name).await;
+    Some(format!(
+        "there is no application, Connect server, schedule or pod \"{name}\" in the namespace {namespace}{}",
+        did_you_mean(&nearest)
+    ))
+}
+
+fn did_you_mean(nearest: &[String]) -> String {
+    match nearest {
+        [] => "; without a name everything in the namespace is looked at".to_owned(),
+        names => format!("; did you mean {}?", names.join(" or ")),
+    }
+}
+
 /// The names that could have been meant, nearest first.
-pub(super) async fn nearest(asking: &Asking, namespace: &str, name: &str) -> Vec<String> {
+async fn nearest(asking: &Asking, namespace: &str, name: &str) -> Vec<String> {
     let place = Some(namespace);
     let kinds = RESOURCES.map(|(_, kind)| (kind, "")).into_iter().chain([(PODS, "labelSelector=spark-role")]);
     let lists = join_all(kinds.map(async |(kind, query)| asking.list(kind, place, query).await)).await;
@@ -162,13 +192,16 @@ pub(super) async fn nearest(asking: &Asking, namespace: &str, name: &str) -> Vec
 }
 
 /// Those that are like a name: by far less than half of it different, or holding it.
-pub(super) fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let name = name.to_lowercase();
     let likeness = |other: &str| {
         let holds = if other.contains(&name) { 0.5 } else { 0.0 };
         strsim::jaro_winkler(&name, other).max(holds)
     };
-    let mut near: Vec<_> = names.map(|other| (likeness(other), other)).filter(|(likeness, _)| *likeness > 0.75 || *likeness == 0.5).collect();
+    let mut near: Vec<_> = names
+        .map(|other| (likeness(other), other))
+        .filter(|(likeness, _)| *likeness > 0.75 || *likeness == 0.5)
+        .collect();
     near.sort_by(|(one, first), (other, second)| other.total_cmp(one).then_with(|| first.cmp(second)));
     near.dedup();
     near.into_iter().take(3).map(|(_, other)| other.to_owned()).collect()
@@ -194,7 +227,9 @@ mod tests {
 
     #[test]
     fn knows_what_can_be_a_name() {
-        for (name, expected) in [("pi-1.2", true), ("", false), ("Pi", false), ("..", false), ("a/b", false), ("a?b", false)] {
+        for (name, expected) in
+            [("pi-1.2", true), ("", false), ("Pi", false), ("..", false), ("a/b", false), ("a?b", false)]
+        {
             assert_eq!(is_possible(name), expected, "{name}");
         }
     }

@@ -56,16 +56,28 @@ async fn service(asking: &Asking, name: &ObjectName) -> Seen<Option<WebhookServi
     let selector = format!("labelSelector=kubernetes.io/service-name={}", name.name);
     let (service, slices) =
         tokio::join!(asking.get(SERVICES, namespace, &name.name), asking.list(SLICES, namespace, &selector));
-    if service?.is_none() {
-        return Ok(None);
-    }
-    let mut found = WebhookService::default();
+    let Some(service) = service? else { return Ok(None) };
+    let mut found =
+        WebhookService { secrets: secrets_behind(asking, name, &service).await, ..WebhookService::default() };
     for endpoint in slices?.iter().flat_map(|slice| slice["endpoints"].as_array()).flatten() {
         // Nothing said is ready (discovery.k8s.io/v1 EndpointConditions).
         let is_ready = endpoint["conditions"]["ready"].as_bool().unwrap_or(true);
         *(if is_ready { &mut found.ready } else { &mut found.unready }) += 1;
     }
     Ok(Some(found))
+}
+
+/// The Secrets that the pods behind a Service mount; none where its pods cannot be seen.
+async fn secrets_behind(asking: &Asking, name: &ObjectName, service: &Value) -> Vec<String> {
+    let selector = service["spec"]["selector"].as_object().into_iter().flatten();
+    let selector: Vec<_> = selector.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
+    if selector.is_empty() {
+        return Vec::new();
+    }
+    let pods = asking.list(PODS, Some(&name.namespace), &format!("labelSelector={}", selector.join(","))).await;
+    let volumes = pods.iter().flatten().filter_map(|pod| pod["spec"]["volumes"].as_array()).flatten();
+    let secrets = volumes.filter_map(|volume| volume["secret"]["secretName"].as_str().map(str::to_owned));
+    BTreeSet::from_iter(secrets).into_iter().collect()
 }
 
 /// The certificates that webhooks serve: of the operator's where its Deployment says, of ours in the Secrets that its pods mount.
@@ -106,10 +118,8 @@ pub(super) async fn dry_runs(
     };
     let name = |kind: &str| ObjectName::of(kind, &namespace, NAME);
     let (pod, application) = (pod(), application());
-    let (of_pod, of_application) = tokio::join!(
-        asking.dry_run(PODS, &namespace, &pod),
-        asking.dry_run(RESOURCES[0].1, &namespace, &application),
-    );
+    let (of_pod, of_application) =
+        tokio::join!(asking.dry_run(PODS, &namespace, &pod), asking.dry_run(RESOURCES[0].1, &namespace, &application),);
     vec![(name("Pod"), of_pod), (name("SparkApplication"), of_application)]
 }
 
