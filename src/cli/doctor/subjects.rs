@@ -191,17 +191,12 @@ async fn nearest(asking: &Asking, namespace: &str, name: &str) -> Vec<String> {
     near(name, names)
 }
 
-/// Those that are like a name: by far less than half of it different, or holding it.
+/// Those that are like a name, or hold it, the likest first; three at most.
 fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let name = name.to_lowercase();
-    let likeness = |other: &str| {
-        let holds = if other.contains(&name) { 0.5 } else { 0.0 };
-        strsim::jaro_winkler(&name, other).max(holds)
-    };
-    let mut near: Vec<_> = names
-        .map(|other| (likeness(other), other))
-        .filter(|(likeness, _)| *likeness > 0.75 || *likeness == 0.5)
-        .collect();
+    let likeness = |other: &str| strsim::normalized_damerau_levenshtein(&name, other);
+    let is_near = |(likeness, other): &(f64, &str)| *likeness > 0.6 || other.contains(&name);
+    let mut near: Vec<_> = names.map(|other| (likeness(other), other)).filter(is_near).collect();
     near.sort_by(|(one, first), (other, second)| other.total_cmp(one).then_with(|| first.cmp(second)));
     near.dedup();
     near.into_iter().take(3).map(|(_, other)| other.to_owned()).collect()
