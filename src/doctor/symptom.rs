@@ -108,6 +108,11 @@ symptoms! {
             "It is older than a minute and has no status, though the operator runs and watches its namespace."
             "See what the operator's log says of it."
         ,
+        FailsCheck "fails-check"
+            "The webhook would refuse or warn about this resource or driver if it were created now."
+            "One of its checks finds something in what is there; it came in before the check or past it."
+            "Do what the check says; docs/checks.md has a section for each."
+        ,
     }
 }
 

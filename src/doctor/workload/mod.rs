@@ -1,9 +1,11 @@
 //! What concerns one resource or one pod, a file a topic.
 
+mod checks;
+
 use super::{LogKey, Look, objects::Pod};
 
 /// Everything that is looked for.
-pub const ALL: &[Look] = &[];
+pub const ALL: &[Look] = &[checks::look];
 
 /// The logs that findings are made of: only of pods that are in trouble, since each is a request.
 #[must_use]
