@@ -9,6 +9,7 @@ mod agreement;
 mod captured_pods;
 mod cluster;
 mod controllers;
+mod doctor;
 mod drift;
 mod failures;
 mod kubeflow_webhook;
