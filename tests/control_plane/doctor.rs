@@ -1,14 +1,216 @@
 //! What the doctor says of a platform: of a good one nothing, of a broken one what is broken; and its cures, as printed, cure it.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::cluster::platform::{CONTROLLER, Platform, WEBHOOK, deployment};
+use crate::{
+    cluster::{
+        Namespace, cluster,
+        platform::{CONTROLLER, Diagnosis, Platform, Terminal, WEBHOOK, deployment},
+    },
+    support::{DEADLINE, eventually},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_good_platform_is_healthy() {
-    let platform = Platform::installed().await;
-    let jobs = platform.jobs.name.clone();
-    let healthy = platform.doctor(&["-n", &jobs]);
+async fn a_good_platform_is_healthy_and_what_breaks_in_it_is_said_and_cured() {
+    let mut platform = Platform::installed().await;
+    let healthy = diagnosed(&platform);
     assert_eq!((healthy.status, healthy.found()), (0, vec![]), "{:#}", healthy.report);
     assert_eq!(healthy.report["notLookedAt"], json!([]), "{:#}", healthy.report);
+
+    scaled_to_nothing(&mut platform).await;
+    failing_again_and_again(&platform).await;
+    a_namespace_that_nobody_watches(&mut platform).await;
+    definitions_that_are_missing_or_old(&platform).await;
+    nobody_behind_the_operators_webhook(&platform).await;
+    a_certificate_that_nobody_trusts(&mut platform).await;
+    a_registration_that_is_gone(&platform).await;
+    not_installed(&platform).await;
+}
+
+fn diagnosed(platform: &Platform) -> Diagnosis {
+    platform.terminal.doctor(&["-n", &platform.jobs.name])
+}
+
+/// What is found, where it must be just that and no more.
+#[track_caller]
+fn only(diagnosis: &Diagnosis, name: &str) -> Value {
+    assert_eq!((diagnosis.status, diagnosis.findings().len()), (1, 1), "{:#}", diagnosis.report);
+    diagnosis.the(name).clone()
+}
+
+#[track_caller]
+fn is_silent(diagnosis: &Diagnosis, case: &str) {
+    assert_eq!((diagnosis.status, diagnosis.found()), (0, vec![]), "{case}: {:#}", diagnosis.report);
+}
+
+/// The API server learns of registrations and of what is behind a Service after a moment.
+async fn healthy_again(platform: &Platform) {
+    let start = Instant::now();
+    loop {
+        let diagnosis = diagnosed(platform);
+        if diagnosis.status == 0 {
+            return;
+        }
+        assert!(start.elapsed() < DEADLINE, "not healthy again: {:#}", diagnosis.report);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The evidence of a finding as lines.
+fn evidence(finding: &Value) -> String {
+    let lines = finding["evidence"].as_array().unwrap().iter();
+    lines.map(|it| format!("{}: {}\n", it["place"].as_str().unwrap(), it["says"].as_str().unwrap())).collect()
+}
+
+async fn scaled_to_nothing(platform: &mut Platform) {
+    for (name, what) in [(CONTROLLER, "the operator does not run"), (WEBHOOK, "the operator's webhook does not run")] {
+        platform.terminal.shell(&format!("kubectl scale deployment {name} -n {} --replicas=0", platform.home.name));
+        platform.have_ready(name, 0).await;
+        platform.end(name);
+        let found = only(&diagnosed(platform), "operator-not-running");
+        assert!(found["problem"].as_str().unwrap().starts_with(what), "{found:#}");
+        assert!(evidence(&found).contains("spec.replicas: 0"), "{found:#}");
+        if name == WEBHOOK {
+            let answer = platform.jobs.create(&platform.application("nobody", &json!({}))).await;
+            assert_eq!(answer.status, 500, "without it: {}", answer.message());
+            assert!(evidence(&found).contains("failed calling webhook"), "{found:#}");
+        }
+        platform.terminal.shell(found["cure"]["copy"].as_str().unwrap());
+        assert_eq!(platform.home.get(&deployment(name)).await["spec"]["replicas"], 1);
+        platform.run(name).await;
+        platform.have_ready(name, 1).await;
+        healthy_again(platform).await;
+    }
+}
+
+async fn failing_again_and_again(platform: &Platform) {
+    platform.have_ready(CONTROLLER, 0).await;
+    let labels = &platform.home.get(&deployment(CONTROLLER)).await["spec"]["template"]["metadata"]["labels"];
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "so-1", "labels": labels},
+        "spec": {"containers": [{"name": "spark-operator-controller", "image": "ghcr.io/kubeflow/spark-operator/controller:2.4.O"}]}
+    });
+    platform.home.create(&pod).await.object();
+    let waiting =
+        json!({"reason": "ImagePullBackOff", "message": "Back-off pulling image \"controller:2.4.O\": not found"});
+    let status = json!({"status": {"containerStatuses": [{
+        "name": "spark-operator-controller", "ready": false, "restartCount": 0, "image": "", "imageID": "", "state": {"waiting": waiting}
+    }]}});
+    platform.home.merge_status(&pod, &status).await.object();
+    let found = only(&diagnosed(platform), "operator-not-running");
+    assert!(evidence(&found).contains("ImagePullBackOff: Back-off pulling image"), "{found:#}");
+    platform.home.delete_now(&pod).await.object();
+    platform.have_ready(CONTROLLER, 1).await;
+    is_silent(&diagnosed(platform), "the operator runs");
+}
+
+async fn a_namespace_that_nobody_watches(platform: &mut Platform) {
+    let other = Namespace::on(platform.home.cluster(), &json!({})).await;
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "spark-operator-spark"}});
+    other.delete(&account).await.object();
+    is_silent(&platform.terminal.doctor(&["-n", &other.name]), "a namespace without Spark");
+    let application = platform.application("pi", &json!({}));
+    other.create(&application).await.object();
+    let diagnosis = platform.terminal.doctor(&["-n", &other.name]);
+    let found = diagnosis.the("namespace-not-watched");
+    assert_eq!(found["object"]["name"], *other.name);
+    assert!(evidence(found).contains(&format!("--namespaces: {}", platform.jobs.name)), "{found:#}");
+    assert_eq!(other.get(&application).await["status"], Value::Null, "nobody has seen it");
+
+    platform.terminal.shell(diagnosis.cure("namespace-not-watched"));
+    platform.run(CONTROLLER).await;
+    eventually("the operator sees it", async || other.get(&application).await["status"].is_object()).await;
+    let cured = platform.terminal.doctor(&["-n", &other.name]).found();
+    assert!(cured.iter().all(|found| !found.contains("watched") && !found.contains("account")), "{cured:?}");
+}
+
+async fn definitions_that_are_missing_or_old(platform: &Platform) {
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/sparkconnects.sparkoperator.k8s.io";
+    platform.home.send("DELETE", path, &Value::Null).await.object();
+    eventually("it is gone", async || platform.home.send("GET", path, &Value::Null).await.status == 404).await;
+    let found = only(&diagnosed(platform), "definition-missing");
+    assert_eq!(found["object"]["name"], "sparkconnects.sparkoperator.k8s.io");
+    platform.terminal.shell(found["cure"]["copy"].as_str().unwrap());
+    is_silent(&diagnosed(platform), "the definition is there again");
+
+    // As an operator before 2.4 left it: Helm upgrades no definitions.
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/sparkapplications.sparkoperator.k8s.io";
+    let mut definition = platform.home.send("GET", path, &Value::Null).await.object();
+    let spec = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    spec.as_object_mut().unwrap().shift_remove("suspend").unwrap();
+    platform.home.send("PUT", path, &definition).await.object();
+    let found = only(&diagnosed(platform), "definition-outdated");
+    assert!(evidence(&found).contains("no spec.suspend"), "{found:#}");
+    platform.terminal.shell(found["cure"]["copy"].as_str().unwrap());
+    is_silent(&diagnosed(platform), "the definition is current again");
+}
+
+async fn nobody_behind_the_operators_webhook(platform: &Platform) {
+    platform.have_endpoints(false).await;
+    let found = only(&diagnosed(platform), "webhook-unreachable");
+    assert_eq!(found["object"]["name"], "spark-operator-webhook-svc");
+    assert!(evidence(&found).contains("0 ready, 1 not ready"), "{found:#}");
+    platform.terminal.shell(found["cure"]["copy"].as_str().unwrap());
+    let annotations = &platform.home.get(&deployment(WEBHOOK)).await["spec"]["template"]["metadata"]["annotations"];
+    assert!(annotations["kubectl.kubernetes.io/restartedAt"].is_string(), "the cure restarts it: {annotations}");
+    platform.have_endpoints(true).await;
+    healthy_again(platform).await;
+}
+
+async fn a_certificate_that_nobody_trusts(platform: &mut Platform) {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "spark-operator-webhook-certs"}});
+    let foreign = crate::support::pki::Ca::new("foreign");
+    let foreign = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, foreign.pem);
+    for kind in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{kind}/spark-operator-webhook");
+        let mut configuration = platform.home.send("GET", &path, &Value::Null).await.object();
+        platform.end(WEBHOOK); // It would put its own there again.
+        for webhook in configuration["webhooks"].as_array_mut().unwrap() {
+            webhook["clientConfig"]["caBundle"] = foreign.as_str().into();
+        }
+        platform.home.send("PUT", &path, &configuration).await.object();
+    }
+    let diagnosis = diagnosed(platform);
+    assert_eq!(
+        diagnosis.found(),
+        [
+            "webhook-certificate MutatingWebhookConfiguration/spark-operator-webhook",
+            "webhook-certificate ValidatingWebhookConfiguration/spark-operator-webhook"
+        ],
+        "{:#}",
+        diagnosis.report
+    );
+    let found = &diagnosis.findings()[0];
+    assert!(evidence(found).contains("is not signed by what caBundle trusts"), "{found:#}");
+    let before = platform.home.get(&secret).await;
+    platform.terminal.shell(found["cure"]["copy"].as_str().unwrap());
+    assert_eq!(platform.home.find(&secret).await.status, 404);
+    platform.run(WEBHOOK).await;
+    healthy_again(platform).await;
+    assert_ne!(platform.home.get(&secret).await["data"], before["data"]);
+}
+
+async fn a_registration_that_is_gone(platform: &Platform) {
+    for kind in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{kind}/spark-operator-webhook");
+        platform.home.send("DELETE", &path, &Value::Null).await.object();
+    }
+    let found = only(&diagnosed(platform), "webhook-missing");
+    platform.terminal.shell(found["cure"]["copy"].as_str().unwrap());
+    healthy_again(platform).await;
+}
+
+async fn not_installed(platform: &Platform) {
+    let application = platform.application("pi", &json!({}));
+    platform.jobs.create(&application).await.object();
+    platform.terminal.shell(&format!("helm uninstall spark-operator -n {}", platform.home.name));
+    let diagnosis = diagnosed(platform);
+    let found = diagnosis.the("operator-missing");
+    let cure = found["cure"]["copy"].as_str().unwrap();
+    assert!(cure.contains(&format!("spark.jobNamespaces={{{}}}", platform.jobs.name)), "{cure}");
+    platform.terminal.shell(&cure.replace("helm upgrade", "helm upgrade --skip-crds"));
+    let cured = diagnosed(platform).found();
+    assert!(cured.iter().all(|found| !found.contains("operator-missing")), "{cured:?}");
 }

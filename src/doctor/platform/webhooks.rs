@@ -130,17 +130,12 @@ pub(super) fn look_at_registrations(observed: &Observed, findings: &mut Vec<Find
     let deployment = observed.operators.iter().flatten().find(|it| operators::is_webhook(it));
     if let (false, Some(deployment)) = (has_theirs, deployment) {
         let object = deployment.metadata.object("Deployment");
-        let (namespace, name) = (object.namespace.clone(), object.name.clone());
-        let release = deployment.metadata.labels.get("app.kubernetes.io/instance").unwrap_or(&name);
         findings.push(Finding {
             symptom: Symptom::WebhookMissing,
             level: Level::Warning,
             problem: "the operator's webhook runs and is not registered: volumes, affinity and the like of driver and executor are left out".to_owned(),
             evidence: vec![Evidence::field(&object, "--mutating-webhook-name", "no configuration of the operator's webhooks is registered")],
-            cure: Cure::of(
-                "Have the chart register it again:",
-                format!("helm get manifest {release} -n {namespace} | kubectl apply -f -"),
-            ),
+            cure: Cure::of("Have the chart register it again:", operators::upgrade(deployment, "")),
             object,
         });
     }

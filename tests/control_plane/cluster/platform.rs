@@ -3,7 +3,8 @@
 
 use std::{
     net::{TcpListener, UdpSocket},
-    path::{Path, PathBuf},
+    os::unix::fs::symlink,
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
 };
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Cluster, Namespace, programs};
 use crate::support::{eventually, process::spark_admission};
 
-const PROGRAMS: [&str; 5] = ["spark-operator", "spark-operator-chart", "spark-operator-crds", "helm", "kubectl"];
+const PROGRAMS: [&str; 4] = ["spark-operator-chart", "spark-operator-crds", "helm", "kubectl"];
 /// The halves of the operator, by the names that the chart gives their Deployments.
 pub const CONTROLLER: &str = "spark-operator-controller";
 pub const WEBHOOK: &str = "spark-operator-webhook";
@@ -23,10 +24,8 @@ pub struct Platform {
     pub home: Namespace,
     /// The namespace that it watches.
     pub jobs: Namespace,
-    /// Where `kubectl` and `helm` are, and the binary under the name of a plugin.
-    path: PathBuf,
-    chart: PathBuf,
-    definitions: PathBuf,
+    /// Where its administrator sits.
+    pub terminal: Terminal,
     operator: PathBuf,
     running: Vec<(String, Child)>,
 }
@@ -37,16 +36,9 @@ impl Platform {
         // Without kube-proxy nobody forwards what is sent to a Service: the API server itself looks who is behind it.
         let cluster = Cluster::of_my_own_with(&["--enable-aggregator-routing=true"]).await;
         let (home, jobs) = (Namespace::on(cluster, &json!({})).await, Namespace::on(cluster, &json!({})).await);
-        let programs = programs(&PROGRAMS).await.unwrap();
-        let path = cluster.scratch();
-        for name in ["helm", "kubectl"] {
-            std::os::unix::fs::symlink(programs.path(name), path.join(name)).unwrap();
-        }
-        let binary = spark_admission(&[]).get_program().to_owned();
-        std::os::unix::fs::symlink(binary, path.join("kubectl-spark_admission")).unwrap();
-        let [chart, definitions, operator] =
-            ["spark-operator-chart", "spark-operator-crds", "spark-operator"].map(|name| programs.path(name).to_owned());
-        let mut platform = Self { home, jobs, path, chart, definitions, operator, running: Vec::new() };
+        let operator = programs(&["spark-operator"]).await.unwrap().path("spark-operator").to_owned();
+        let terminal = Terminal::of(cluster).await;
+        let mut platform = Self { home, jobs, terminal, operator, running: Vec::new() };
         platform.install().await;
         platform
     }
@@ -57,14 +49,15 @@ impl Platform {
             "helm install spark-operator {} --namespace {} --skip-crds --set 'spark.jobNamespaces={{{}}}' --set webhook.port={port} \
              --set controller.leaderElection.enable=false --set webhook.leaderElection.enable=false \
              --set prometheus.metrics.enable=false",
-            self.chart.display(),
+            self.terminal.chart.display(),
             self.home.name,
             self.jobs.name
         );
         // The chart makes this one itself, and Helm takes over nothing that it did not make.
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "spark-operator-spark"}});
+        let account =
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "spark-operator-spark"}});
         self.jobs.delete(&account).await.object();
-        self.shell(&install);
+        self.terminal.shell(&install);
         self.home.create(&slice(port, true)).await.object();
         for name in [CONTROLLER, WEBHOOK] {
             self.have_ready(name, 1).await;
@@ -140,10 +133,45 @@ impl Platform {
         json_patch::merge(&mut application, change);
         application
     }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        for (name, mut child) in self.running.drain(..) {
+            let _ = child.kill();
+            let _ = child.wait();
+            if std::thread::panicking() {
+                eprintln!("the end of the log of {name}:\n{}", self.home.cluster().processes.log_end(&name, 20));
+            }
+        }
+    }
+}
+
+/// A terminal with `kubectl` and `helm`, the binary under the name of a plugin, and the administrator's kubeconfig.
+pub struct Terminal {
+    cluster: &'static Cluster,
+    /// The folder of the programs.
+    path: PathBuf,
+    chart: PathBuf,
+    definitions: PathBuf,
+}
+
+impl Terminal {
+    pub async fn of(cluster: &'static Cluster) -> Self {
+        let programs = programs(&PROGRAMS).await.unwrap();
+        let path = cluster.scratch();
+        for name in ["helm", "kubectl"] {
+            symlink(programs.path(name), path.join(name)).unwrap();
+        }
+        symlink(spark_admission(&[]).get_program(), path.join("kubectl-spark_admission")).unwrap();
+        let [chart, definitions] =
+            ["spark-operator-chart", "spark-operator-crds"].map(|name| programs.path(name).to_owned());
+        Self { cluster, path, chart, definitions }
+    }
 
     /// What the doctor says, as JSON and as its exit status.
     pub fn doctor(&self, arguments: &[&str]) -> Diagnosis {
-        let admin = self.home.cluster().admin().display().to_string();
+        let admin = self.cluster.admin().display().to_string();
         let arguments = [&["doctor", "-o", "json", "--kubeconfig", &admin][..], arguments].concat();
         let output = spark_admission(&arguments).output().unwrap();
         Diagnosis::read(&output)
@@ -170,26 +198,10 @@ impl Platform {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let path = std::env::var("PATH").unwrap();
-        command.env("PATH", format!("{}:{path}", self.path.display())).env("KUBECONFIG", self.home.cluster().admin());
+        command.env("PATH", format!("{}:{path}", self.path.display())).env("KUBECONFIG", self.cluster.admin());
         // Helm and kubectl keep what they learn in the home.
-        command.env("HOME", self.home.cluster().scratch()).current_dir(&self.path).stdin(Stdio::null());
+        command.env("HOME", self.cluster.scratch()).current_dir(&self.path).stdin(Stdio::null());
         command
-    }
-
-    pub fn definitions(&self) -> &Path {
-        &self.definitions
-    }
-}
-
-impl Drop for Platform {
-    fn drop(&mut self) {
-        for (name, mut child) in self.running.drain(..) {
-            let _ = child.kill();
-            let _ = child.wait();
-            if std::thread::panicking() {
-                eprintln!("the end of the log of {name}:\n{}", self.home.cluster().processes.log_end(&name, 20));
-            }
-        }
     }
 }
 
