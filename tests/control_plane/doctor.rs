@@ -214,3 +214,79 @@ async fn not_installed(platform: &Platform) {
     let cured = diagnosed(platform).found();
     assert!(cured.iter().all(|found| !found.contains("operator-missing")), "{cured:?}");
 }
+
+/// An application that is to run as an account.
+fn application(name: &str, account: &str) -> Value {
+    json!({
+        "apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication", "metadata": {"name": name},
+        "spec": {
+            "type": "Python", "mode": "cluster", "image": "apache/spark:3.5.7", "sparkVersion": "3.5.7",
+            "mainApplicationFile": "local:///opt/job.py", "driver": {"serviceAccount": account}, "executor": {}
+        }
+    })
+}
+
+/// What is said of accounts: another operator's absence, in whose namespace these tests are, is not what they are about.
+fn of_accounts(diagnosis: &Diagnosis) -> Vec<String> {
+    diagnosis.found().into_iter().filter(|found| found.contains("ServiceAccount/")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn accounts_that_are_missing_or_lack_rights_are_named_with_what_cures_them() {
+    let here = Namespace::new().await;
+    let terminal = Terminal::of(here.cluster()).await;
+    let say = || terminal.doctor(&["-n", &here.name, "--no-dry-run"]);
+    here.create(&application("pi", "etl")).await.object();
+    let diagnosis = say();
+    assert_eq!(of_accounts(&diagnosis), ["service-account-missing ServiceAccount/etl"], "{:#}", diagnosis.report);
+    assert!(evidence(diagnosis.the("service-account-missing")).contains("spec.driver.serviceAccount: etl"));
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "as-etl"},
+        "spec": {"serviceAccountName": "etl", "containers": [{"name": "a", "image": "a"}]}
+    });
+    let refused = here.create_dry(&pod).await;
+    assert!(refused.message().contains("error looking up service account"), "without it: {}", refused.message());
+    terminal.shell(diagnosis.cure("service-account-missing"));
+    eventually("cured", async || of_accounts(&say()).is_empty()).await;
+    let asked = terminal.shell(&format!(
+        "kubectl auth can-i deletecollection configmaps -n {0} --as system:serviceaccount:{0}:etl",
+        here.name
+    ));
+    assert_eq!(asked.trim(), "yes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_binding_or_role_that_is_nearly_right_is_named_and_mended() {
+    let terminal = Terminal::of(cluster().await).await;
+    let all = "create,get,list,watch,delete,deletecollection";
+    let role = |verbs: &str| format!("kubectl create role spark --verb={verbs} --resource=pods,services,configmaps");
+    let bind = |namespace: &str| format!("kubectl create rolebinding spark --role=spark --serviceaccount={namespace}:spark");
+    for (case, prepare, place, says) in [
+        ("nothing is bound", String::new(), "", "may not create"),
+        ("another namespace's account", format!("{}\n{}", role(all), bind("default")), "subjects[].namespace", "default"),
+        ("a role that is not there", bind("HERE"), "roleRef", "role spark, which does not exist"),
+        (
+            "as Spark's users often have it",
+            format!("{}\n{}", role("create,get,list,watch,delete"), bind("HERE")),
+            "rules",
+            "create, get, list, watch, delete",
+        ),
+        ("pods only", format!("kubectl create role spark --verb={all} --resource=pods\n{}", bind("HERE")), "rules", "pods"),
+    ] {
+        let here = Namespace::new().await;
+        for line in prepare.lines() {
+            terminal.shell(&format!("{} -n {}", line.replace("HERE", &here.name), here.name));
+        }
+        here.create(&application("pi", "spark")).await.object();
+        let say = || terminal.doctor(&["-n", &here.name, "--no-dry-run"]);
+        eventually("the rights are known", async || of_accounts(&say()) == ["driver-permissions ServiceAccount/spark"]).await;
+        let diagnosis = say();
+        let found = diagnosis.the("driver-permissions");
+        assert!(evidence(found).contains(place) && evidence(found).contains(says), "{case}: {found:#}");
+        // What lacks the clean-up alone runs, and leaves things behind.
+        let expected = if case.starts_with("as Spark's") { "warning" } else { "error" };
+        assert_eq!(found["level"], expected, "{case}");
+        terminal.shell(diagnosis.cure("driver-permissions"));
+        eventually(case, async || of_accounts(&say()).is_empty()).await;
+    }
+}
