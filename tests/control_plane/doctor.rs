@@ -2,14 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
     cluster::{
-        Namespace, cluster,
+        Cluster, Namespace, cluster,
         platform::{CONTROLLER, Diagnosis, Platform, Terminal, WEBHOOK, deployment},
     },
-    support::{DEADLINE, eventually},
+    support::{
+        DEADLINE, eventually,
+        pki::Ca,
+        process::{Serving, spark_admission},
+    },
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -161,9 +166,8 @@ async fn nobody_behind_the_operators_webhook(platform: &Platform) {
 
 async fn a_certificate_that_nobody_trusts(platform: &mut Platform) {
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "spark-operator-webhook-certs"}});
-    let foreign = crate::support::pki::Ca::new("foreign");
-    let foreign = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, foreign.pem);
-    for kind in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+    let foreign = STANDARD.encode(Ca::new("foreign").pem);
+    for kind in KINDS {
         let path = format!("/apis/admissionregistration.k8s.io/v1/{kind}/spark-operator-webhook");
         let mut configuration = platform.home.send("GET", &path, &Value::Null).await.object();
         platform.end(WEBHOOK); // It would put its own there again.
@@ -193,7 +197,7 @@ async fn a_certificate_that_nobody_trusts(platform: &mut Platform) {
 }
 
 async fn a_registration_that_is_gone(platform: &Platform) {
-    for kind in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+    for kind in KINDS {
         let path = format!("/apis/admissionregistration.k8s.io/v1/{kind}/spark-operator-webhook");
         platform.home.send("DELETE", &path, &Value::Null).await.object();
     }
@@ -260,10 +264,16 @@ async fn a_binding_or_role_that_is_nearly_right_is_named_and_mended() {
     let terminal = Terminal::of(cluster().await).await;
     let all = "create,get,list,watch,delete,deletecollection";
     let role = |verbs: &str| format!("kubectl create role spark --verb={verbs} --resource=pods,services,configmaps");
-    let bind = |namespace: &str| format!("kubectl create rolebinding spark --role=spark --serviceaccount={namespace}:spark");
+    let bind =
+        |namespace: &str| format!("kubectl create rolebinding spark --role=spark --serviceaccount={namespace}:spark");
     for (case, prepare, place, says) in [
         ("nothing is bound", String::new(), "", "may not create"),
-        ("another namespace's account", format!("{}\n{}", role(all), bind("default")), "subjects[].namespace", "default"),
+        (
+            "another namespace's account",
+            format!("{}\n{}", role(all), bind("default")),
+            "subjects[].namespace",
+            "default",
+        ),
         ("a role that is not there", bind("HERE"), "roleRef", "role spark, which does not exist"),
         (
             "as Spark's users often have it",
@@ -271,7 +281,12 @@ async fn a_binding_or_role_that_is_nearly_right_is_named_and_mended() {
             "rules",
             "create, get, list, watch, delete",
         ),
-        ("pods only", format!("kubectl create role spark --verb={all} --resource=pods\n{}", bind("HERE")), "rules", "pods"),
+        (
+            "pods only",
+            format!("kubectl create role spark --verb={all} --resource=pods\n{}", bind("HERE")),
+            "rules",
+            "pods",
+        ),
     ] {
         let here = Namespace::new().await;
         for line in prepare.lines() {
@@ -279,7 +294,8 @@ async fn a_binding_or_role_that_is_nearly_right_is_named_and_mended() {
         }
         here.create(&application("pi", "spark")).await.object();
         let say = || terminal.doctor(&["-n", &here.name, "--no-dry-run"]);
-        eventually("the rights are known", async || of_accounts(&say()) == ["driver-permissions ServiceAccount/spark"]).await;
+        eventually("the rights are known", async || of_accounts(&say()) == ["driver-permissions ServiceAccount/spark"])
+            .await;
         let diagnosis = say();
         let found = diagnosis.the("driver-permissions");
         assert!(evidence(found).contains(place) && evidence(found).contains(says), "{case}: {found:#}");
@@ -290,3 +306,124 @@ async fn a_binding_or_role_that_is_nearly_right_is_named_and_mended() {
         eventually(case, async || of_accounts(&say()).is_empty()).await;
     }
 }
+
+const KINDS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
+
+fn configuration(kind: &str) -> String {
+    format!("/apis/admissionregistration.k8s.io/v1/{kind}/spark-admission")
+}
+
+/// What is said of webhooks, and of nothing else.
+fn of_webhooks(diagnosis: &Diagnosis) -> Vec<String> {
+    diagnosis.found().into_iter().filter(|found| found.starts_with("webhook-")).collect()
+}
+
+async fn trust(here: &Namespace, bundle: &str) {
+    for kind in KINDS {
+        let mut configuration_now = here.send("GET", &configuration(kind), &Value::Null).await.object();
+        for webhook in configuration_now["webhooks"].as_array_mut().unwrap() {
+            webhook["clientConfig"]["caBundle"] = STANDARD.encode(bundle).into();
+        }
+        here.send("PUT", &configuration(kind), &configuration_now).await.object();
+    }
+}
+
+/// Its own control plane: a registration concerns every namespace.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn our_webhook_that_is_unreachable_distrusted_or_half_registered() {
+    let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
+    let terminal = Terminal::of(here.cluster()).await;
+    let say = || terminal.doctor(&["-n", &here.name]);
+    let until = async |case: &str, expected: &[&str]| {
+        let start = Instant::now();
+        loop {
+            let diagnosis = say();
+            if of_webhooks(&diagnosis) == expected {
+                return diagnosis;
+            }
+            assert!(start.elapsed() < DEADLINE, "{case}: {expected:?} is not what is found: {:#}", diagnosis.report);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let state = here.cluster().scratch().display().to_string();
+    let admin = here.cluster().admin().display().to_string();
+    let serve = |port: u16| {
+        let listen = format!("127.0.0.1:{port}");
+        let arguments = ["serve", "--listen", &listen, "--admin-listen", "127.0.0.1:0", "--state-dir", &state];
+        let arguments = [&arguments[..], &["--kubeconfig", &admin, "--register"]].concat();
+        Serving::start(here.cluster().adopt(&mut spark_admission(&arguments)))
+    };
+    let serving = serve(0);
+    let port = serving.reviews.port();
+    until("registered and running", &[]).await;
+
+    let (mutating, validating) = (
+        "webhook-unreachable MutatingWebhookConfiguration/spark-admission",
+        "webhook-certificate MutatingWebhookConfiguration/spark-admission",
+    );
+    drop(serving);
+    let diagnosis = until("it ended", &[mutating]).await;
+    let says = evidence(diagnosis.the("webhook-unreachable"));
+    assert!(
+        says.contains("failed calling webhook \"pods.spark-admission.io\"") && says.contains("connection refused"),
+        "{says}"
+    );
+    let serving = serve(port);
+    until("it runs again", &[]).await;
+
+    trust(&here, &Ca::new("somebody").pem).await;
+    let diagnosis = until("somebody else is trusted", &[validating]).await;
+    assert!(evidence(diagnosis.the("webhook-certificate")).contains("x509: certificate signed by unknown authority"));
+    // Its second line starts a server.
+    let anew = |cure: &str| {
+        let (unregister, register) = cure.split_once('\n').unwrap();
+        assert!(register.ends_with(&format!(" --register --url https://127.0.0.1:{port}")), "{register}");
+        terminal.shell(unregister);
+    };
+    anew(diagnosis.cure("webhook-certificate"));
+    drop(serving);
+    let serving = serve(port);
+    until("it has registered anew", &[]).await;
+
+    let mut expired = rcgen::CertificateParams::new(vec!["old".to_owned()]).unwrap();
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    trust(&here, &expired.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()).await;
+    let both = [validating, "webhook-certificate ValidatingWebhookConfiguration/spark-admission"];
+    let diagnosis = until("what is trusted has expired", &both).await;
+    let first = |diagnosis: &Diagnosis| {
+        diagnosis.findings().iter().find(|finding| finding["finding"] == "webhook-certificate").unwrap().clone()
+    };
+    assert!(evidence(&first(&diagnosis)).contains("valid until 2020-01-01T00:00:00Z"), "{:#}", diagnosis.report);
+    anew(first(&diagnosis)["cure"]["copy"].as_str().unwrap());
+    drop(serving);
+    let serving = serve(port);
+    until("it has registered anew, again", &[]).await;
+
+    here.send("DELETE", &configuration(KINDS[1]), &Value::Null).await.object();
+    until("half is gone", &["webhook-missing ValidatingWebhookConfiguration/spark-admission"]).await;
+    drop(serving);
+    let half = [mutating, "webhook-missing ValidatingWebhookConfiguration/spark-admission"];
+    let diagnosis = until("and it ended", &half).await;
+    terminal.shell(diagnosis.cure("webhook-unreachable"));
+    until("nothing is registered: it is not installed", &[]).await;
+    let changed = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "pi-driver", "labels": {"spark-role": "driver"}, "annotations": {"spark-admission.io/mutated": "ivy-cache"}},
+        "spec": {"containers": [{"name": "spark-kubernetes-driver", "image": "apache/spark:3.5.7"}]}
+    });
+    here.create(&changed).await.object();
+    until("it was", &["webhook-missing MutatingWebhookConfiguration/spark-admission"]).await;
+    here.delete_now(&changed).await.object();
+
+    // As the manifest has it, without anything installed.
+    for document in MANIFEST.split("\n---\n") {
+        let object: Value = serde_saphyr::from_str(document).unwrap();
+        let plural = object["kind"].as_str().unwrap().to_lowercase() + "s";
+        here.send("POST", &format!("/apis/admissionregistration.k8s.io/v1/{plural}"), &object).await.object();
+    }
+    let diagnosis =
+        until("the manifest alone", &[both[0], both[1], "webhook-unreachable Service/spark-admission"]).await;
+    assert!(evidence(&first(&diagnosis)).contains("caBundle: empty"), "{:#}", diagnosis.report);
+}
+
+const MANIFEST: &str = include_str!("../../manifests/webhook.yaml");

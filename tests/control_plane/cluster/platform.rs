@@ -163,7 +163,9 @@ impl Terminal {
         for name in ["helm", "kubectl"] {
             symlink(programs.path(name), path.join(name)).unwrap();
         }
-        symlink(spark_admission(&[]).get_program(), path.join("kubectl-spark_admission")).unwrap();
+        for name in ["spark-admission", "kubectl-spark_admission"] {
+            symlink(spark_admission(&[]).get_program(), path.join(name)).unwrap();
+        }
         let [chart, definitions] =
             ["spark-operator-chart", "spark-operator-crds"].map(|name| programs.path(name).to_owned());
         Self { cluster, path, chart, definitions }
@@ -177,7 +179,8 @@ impl Terminal {
         Diagnosis::read(&output)
     }
 
-    /// Runs lines that somebody copied from a terminal, with the administrator's rights; what comes from the network is taken from here.
+    /// Runs lines that somebody copied from a terminal, with the administrator's rights. What would come from the network or from the
+    /// home is taken from here.
     pub fn shell(&self, lines: &str) -> String {
         let lines = lines
             .replace(
@@ -188,6 +191,7 @@ impl Terminal {
                 "https://raw.githubusercontent.com/kubeflow/spark-operator/v2.4.0/config/crd/bases",
                 &self.definitions.display().to_string(),
             );
+        let lines = lines.replace("~/.kube/config", &self.cluster.admin().display().to_string());
         let ran = self.command("bash").args(["-euo", "pipefail", "-c", &lines]).output().unwrap();
         let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.success(), "{lines}\n{said}");
