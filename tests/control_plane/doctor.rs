@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     cluster::{
         Cluster, Namespace, cluster,
-        platform::{CONTROLLER, Diagnosis, Platform, Terminal, WEBHOOK, deployment},
+        platform::{CONTROLLER, Diagnosis, Platform, Terminal, WEBHOOK, deployment, slice},
     },
     support::{
         DEADLINE, eventually,
@@ -31,6 +31,7 @@ async fn a_good_platform_is_healthy_and_what_breaks_in_it_is_said_and_cured() {
     nobody_behind_the_operators_webhook(&platform).await;
     a_certificate_that_nobody_trusts(&mut platform).await;
     a_registration_that_is_gone(&platform).await;
+    who_signed_what_is_served(&platform).await;
     not_installed(&platform).await;
 }
 
@@ -203,6 +204,66 @@ async fn a_registration_that_is_gone(platform: &Platform) {
     }
     let found = only(&diagnosed(platform), "webhook-missing");
     platform.terminal.shell(found["cure"]["copy"].as_str().unwrap());
+    healthy_again(platform).await;
+}
+
+/// Our webhook as a chart has it: behind a Service, with its certificate in a Secret that its pods mount.
+async fn who_signed_what_is_served(platform: &Platform) {
+    let home = Namespace::called(platform.home.cluster(), "spark-admission").await;
+    let ca = Ca::new("ours");
+    let leaf = ca.server(&["spark-admission.spark-admission.svc"]);
+    let state = home.cluster().scratch();
+    let file = |name: &str, text: &str| {
+        let file = state.join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let (certificate, key) = (file("tls.crt", &leaf.certificate), file("tls.key", &leaf.key));
+    let arguments = ["serve", "--listen", "0.0.0.0:0", "--admin-listen", "127.0.0.1:0"];
+    let arguments = [&arguments[..], &["--tls-cert", &certificate, "--tls-key", &key]].concat();
+    let serving = Serving::start(home.cluster().adopt(&mut spark_admission(&arguments)));
+    let labels = json!({"app.kubernetes.io/name": "spark-admission"});
+    let data =
+        json!({"tls.crt": STANDARD.encode(&leaf.certificate), "ca.crt": STANDARD.encode(&ca.pem), "tls.key": ""});
+    for object in [
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "spark-admission"}, "spec": {"selector": labels, "ports": [{"name": "webhook", "port": 443}]}}),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "certificate"}, "type": "kubernetes.io/tls", "data": data}),
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "spark-admission-1", "labels": labels},
+            "spec": {"containers": [{"name": "webhook", "image": "spark-admission"}], "volumes": [{"name": "tls", "secret": {"secretName": "certificate"}}]}
+        }),
+        slice("spark-admission", serving.reviews.port(), true),
+    ] {
+        home.create(&object).await.object();
+    }
+    let foreign = STANDARD.encode(Ca::new("foreign").pem);
+    for document in MANIFEST.split("\n---\n") {
+        let mut object: Value = serde_saphyr::from_str(document).unwrap();
+        for webhook in object["webhooks"].as_array_mut().unwrap() {
+            webhook["clientConfig"]["caBundle"] = foreign.as_str().into();
+        }
+        let plural = object["kind"].as_str().unwrap().to_lowercase() + "s";
+        home.send("POST", &format!("/apis/admissionregistration.k8s.io/v1/{plural}"), &object).await.object();
+    }
+    let diagnosis = diagnosed(platform);
+    assert_eq!(
+        diagnosis.found(),
+        [
+            "webhook-certificate MutatingWebhookConfiguration/spark-admission",
+            "webhook-certificate ValidatingWebhookConfiguration/spark-admission"
+        ],
+        "{:#}",
+        diagnosis.report
+    );
+    for found in diagnosis.findings() {
+        assert!(evidence(found).contains("Secret spark-admission/certificate"), "{found:#}");
+        platform.terminal.shell(found["cure"]["copy"].as_str().unwrap());
+    }
+    healthy_again(platform).await;
+    drop(serving);
+    for kind in KINDS {
+        home.send("DELETE", &configuration(kind), &Value::Null).await.object();
+    }
     healthy_again(platform).await;
 }
 
@@ -427,3 +488,179 @@ async fn our_webhook_that_is_unreachable_distrusted_or_half_registered() {
 }
 
 const MANIFEST: &str = include_str!("../../manifests/webhook.yaml");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn names_and_namespaces_are_kubectls() {
+    let here = Namespace::new().await;
+    let terminal = Terminal::of(here.cluster()).await;
+    for name in ["daily-report", "hourly-report"] {
+        here.create(&application(name, "spark")).await.object();
+    }
+    let elsewhere = Namespace::new().await;
+    elsewhere.create(&application("elsewhere", "spark")).await.object();
+    let doctor = |program: &str, arguments: &[&str]| {
+        let output = terminal.command(program).args(arguments).args(["-o", "json"]).output().unwrap();
+        Diagnosis::read(&output)
+    };
+    let resources = |diagnosis: &Diagnosis| diagnosis.report["lookedAt"]["resources"].as_u64();
+    let named = doctor("spark-admission", &["doctor", "-n", &here.name, "daily-report"]);
+    assert_eq!((resources(&named), &named.report["name"]), (Some(1), &json!("daily-report")), "{}", named.errors);
+    assert_eq!(resources(&doctor("spark-admission", &["doctor", "-n", &here.name])), Some(2));
+    assert!(resources(&doctor("spark-admission", &["doctor", "--all"])) >= Some(3));
+    let plugin = doctor("kubectl", &["spark-admission", "doctor", "-n", &here.name]);
+    assert_eq!(resources(&plugin), Some(2), "as a plugin of kubectl: {}", plugin.errors);
+
+    // The namespace of the context, as kubectl has it.
+    let kubeconfig = here.cluster().kubeconfig(&format!("context.{}", here.name), |it| {
+        it["contexts"][0]["context"]["namespace"] = here.name.as_str().into();
+    });
+    let output = terminal
+        .command("kubectl")
+        .args(["spark-admission", "doctor", "-o", "json"])
+        .env("KUBECONFIG", &kubeconfig)
+        .output();
+    let diagnosis = Diagnosis::read(&output.unwrap());
+    assert_eq!(diagnosis.report["namespace"], *here.name, "{}", diagnosis.errors);
+
+    let unreachable = here.cluster().kubeconfig(&format!("unreachable.{}", here.name), |it| {
+        it["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1".into();
+    });
+    let unreachable = unreachable.display().to_string();
+    for (case, arguments, says) in [
+        (
+            "a name that is nearly right",
+            &["-n", &here.name, "dialy-report"][..],
+            "did you mean daily-report or hourly-report?",
+        ),
+        ("in capitals", &["-n", &here.name, "Daily-Report"], "did you mean daily-report"),
+        (
+            "a name that nothing is like",
+            &["-n", &here.name, "xyz"],
+            "there is no application, Connect server, schedule or pod \"xyz\"",
+        ),
+        ("no name of anything", &["-n", &here.name, "../secrets"], "there is no application"),
+        ("in another namespace", &["-n", &elsewhere.name, "daily-report"], "there is no application"),
+        ("no namespace", &["-n", "no-such-namespace"], "there is no namespace \"no-such-namespace\""),
+        ("no context", &["--context", "elsewhere"], "cannot use the kubeconfig"),
+        ("no cluster", &["--kubeconfig", &unreachable], "cannot reach the cluster at https://127.0.0.1:1/"),
+        ("no policy", &["--policy", "/no/such/policy.yaml"], "cannot read the policy"),
+    ] {
+        let diagnosis = doctor("spark-admission", &[&["doctor"], arguments].concat());
+        assert!(diagnosis.status == 2 && diagnosis.errors.contains(says), "{case}: {}", diagnosis.errors);
+    }
+}
+
+/// Somebody who may look at nothing is told of each thing which rule it takes; with just these rules nothing is missing any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_may_not_be_looked_at_is_said_with_the_rule_that_it_takes() {
+    let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
+    let terminal = Terminal::of(here.cluster()).await;
+    here.create(&application("pi", "default")).await.object();
+    let token = here.token("spark").await;
+    let kubeconfig = here.cluster().kubeconfig("spark", |it| it["users"][0]["user"] = json!({"token": token}));
+    let say = || {
+        let mut command = terminal.command("spark-admission");
+        let output = command.args(["doctor", "-o", "json", "-n", &here.name]).env("KUBECONFIG", &kubeconfig).output();
+        Diagnosis::read(&output.unwrap())
+    };
+    let diagnosis = say();
+    assert_eq!(
+        (diagnosis.status, diagnosis.found()),
+        (2, vec![]),
+        "nothing seen, nothing concluded: {:#}",
+        diagnosis.report
+    );
+    let mut given = std::collections::BTreeSet::new();
+    loop {
+        let diagnosis = say();
+        let missing = diagnosis.report["notLookedAt"].as_array().unwrap();
+        if missing.is_empty() {
+            assert_eq!(diagnosis.report["lookedAt"]["resources"], 1);
+            assert!(
+                diagnosis.found().contains(&"driver-permissions ServiceAccount/default".to_owned()),
+                "{:#}",
+                diagnosis.report
+            );
+            break;
+        }
+        for unseen in missing {
+            let rule = &unseen["rule"];
+            assert!(unseen["why"].as_str().unwrap().contains("forbidden"), "{unseen:#}");
+            assert!(given.insert(rule.to_string()), "given already: {unseen:#}");
+            let namespaced = rule["namespace"] != "";
+            let name = format!("rule-{}", given.len());
+            let prefix = if namespaced { "" } else { "Cluster" };
+            let api = "rbac.authorization.k8s.io";
+            let role = json!({
+                "apiVersion": format!("{api}/v1"), "kind": format!("{prefix}Role"), "metadata": {"name": name},
+                "rules": [{"apiGroups": rule["apiGroups"], "resources": rule["resources"], "verbs": rule["verbs"]}]
+            });
+            let binding = json!({
+                "apiVersion": format!("{api}/v1"), "kind": format!("{prefix}RoleBinding"), "metadata": {"name": name},
+                "roleRef": {"apiGroup": api, "kind": format!("{prefix}Role"), "name": name},
+                "subjects": [{"kind": "ServiceAccount", "namespace": here.name, "name": "spark"}]
+            });
+            for object in [role, binding] {
+                let place = rule["namespace"]
+                    .as_str()
+                    .filter(|_| namespaced)
+                    .map_or(String::new(), |it| format!("/namespaces/{it}"));
+                let plural = object["kind"].as_str().unwrap().to_lowercase() + "s";
+                here.send("POST", &format!("/apis/{api}/v1{place}/{plural}"), &object).await.object();
+            }
+        }
+        // The authorizer learns of rights by a watch of its own.
+        let last = missing.last().unwrap()["what"].clone();
+        eventually("the last rule counts", async || {
+            let still = say();
+            let still = still.report["notLookedAt"].as_array().unwrap();
+            still.iter().all(|unseen| unseen["what"] != last)
+        })
+        .await;
+    }
+}
+
+/// How many requests about Spark's work the API server has answered.
+async fn answered(here: &Namespace) -> f64 {
+    let metrics = here.send("GET", "/metrics", &Value::Null).await.body;
+    let counts = metrics.as_str().unwrap().lines().filter(|line| line.starts_with("apiserver_request_total{"));
+    let about =
+        ["pods", "events", "sparkapplications", "sparkconnects", "scheduledsparkapplications", "subjectaccessreviews"];
+    let counts = counts.filter(|line| about.iter().any(|it| line.contains(&format!("resource=\"{it}\""))));
+    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn five_hundred_applications_take_a_few_requests() {
+    let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
+    let terminal = Terminal::of(here.cluster()).await;
+    let make = async |number: usize| {
+        here.create(&application(&format!("pi-{number}"), "spark")).await.object();
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("pi-{number}-driver"), "labels": {"spark-role": "driver"}},
+            "spec": {"serviceAccountName": "spark", "containers": [{"name": "spark-kubernetes-driver", "image": "apache/spark:3.5.7"}]}
+        });
+        here.create(&pod).await.object();
+        // A few are in trouble: only their logs are worth a request.
+        let trouble = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        let state = if number < 10 { trouble } else { json!({"running": {}}) };
+        let status = json!({"status": {"phase": "Running", "containerStatuses": [{
+            "name": "spark-kubernetes-driver", "ready": true, "restartCount": i32::from(number < 10), "image": "", "imageID": "", "state": state
+        }]}});
+        here.merge_status(&pod, &status).await.object();
+    };
+    futures_util::future::join_all((0..500).map(make)).await;
+    let before = answered(&here).await;
+    let start = Instant::now();
+    let diagnosis = terminal.doctor(&["-n", &here.name]);
+    let (requests, took) = (answered(&here).await - before, start.elapsed());
+    assert_eq!(diagnosis.report["lookedAt"], json!({"resources": 500, "pods": 500}), "{}", diagnosis.errors);
+    // One page each of pods and resources, 18 rights of the account, a log or two of the ten pods.
+    assert!(requests < 60.0, "{requests} requests, {took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    let one = answered(&here).await;
+    let diagnosis = terminal.doctor(&["-n", &here.name, "pi-250"]);
+    assert_eq!(diagnosis.report["lookedAt"]["resources"], 1);
+    let requests = answered(&here).await - one;
+    assert!(requests < 40.0, "{requests} requests for one name");
+}

@@ -17,6 +17,8 @@ const PROGRAMS: [&str; 4] = ["spark-operator-chart", "spark-operator-crds", "hel
 /// The halves of the operator, by the names that the chart gives their Deployments.
 pub const CONTROLLER: &str = "spark-operator-controller";
 pub const WEBHOOK: &str = "spark-operator-webhook";
+/// The Service of its webhook.
+const SERVICE: &str = "spark-operator-webhook-svc";
 
 /// The operator, installed in one namespace for another; its processes end when it is dropped.
 pub struct Platform {
@@ -58,7 +60,7 @@ impl Platform {
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "spark-operator-spark"}});
         self.jobs.delete(&account).await.object();
         self.terminal.shell(&install);
-        self.home.create(&slice(port, true)).await.object();
+        self.home.create(&slice(SERVICE, port, true)).await.object();
         for name in [CONTROLLER, WEBHOOK] {
             self.have_ready(name, 1).await;
             self.run(name).await;
@@ -113,7 +115,7 @@ impl Platform {
     pub async fn have_endpoints(&self, ready: bool) {
         let slices = self.home.send("GET", &self.slices(), &Value::Null).await.object();
         let port = slices["items"][0]["ports"][0]["port"].as_u64().unwrap();
-        self.home.replace(&slice(port.try_into().unwrap(), ready)).await.object();
+        self.home.replace(&slice(SERVICE, port.try_into().unwrap(), ready)).await.object();
     }
 
     fn slices(&self) -> String {
@@ -258,11 +260,11 @@ pub fn deployment(name: &str) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}})
 }
 
-/// This machine, behind the Service of the operator's webhook.
-fn slice(port: u16, ready: bool) -> Value {
+/// This machine, behind a Service whose port is called `webhook`.
+pub fn slice(service: &str, port: u16, ready: bool) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "webhook", "labels": {"kubernetes.io/service-name": "spark-operator-webhook-svc"}},
+        "metadata": {"name": service, "labels": {"kubernetes.io/service-name": service}},
         "endpoints": [{"addresses": [own_address()], "conditions": {"ready": ready}}],
         "ports": [{"name": "webhook", "port": port, "protocol": "TCP"}]
     })
