@@ -78,7 +78,8 @@ impl Made {
         let kubeconfig = folder.path().join("config");
         std::fs::write(&kubeconfig, kubeconfig_for(address)).unwrap();
         let kubeconfig = kubeconfig.display().to_string();
-        let arguments: Vec<String> = ["doctor", "--kubeconfig", &kubeconfig].iter().chain(arguments).map(ToString::to_string).collect();
+        let arguments: Vec<String> =
+            ["doctor", "--kubeconfig", &kubeconfig].iter().chain(arguments).map(ToString::to_string).collect();
         let ran = tokio::task::spawn_blocking(move || {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             run(&mut spark_admission(&arguments))
@@ -191,7 +192,8 @@ async fn a_pod_that_is_gone_is_nothing_to_find() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_fails_is_no_finding() {
-    let broken = |path| (path, 500, json!({"kind": "Status", "code": 500, "message": "etcd has no leader"}).to_string());
+    let broken =
+        |path| (path, 500, json!({"kind": "Status", "code": 500, "message": "etcd has no leader"}).to_string());
     let made = Arc::new(Made { answers: vec![broken("/api/"), broken("/apis/")], ..Made::default() });
     let (status, output, errors) = made.diagnosed(&["-o", "json"]).await;
     let report: Value = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output}{errors}"));
@@ -214,7 +216,11 @@ async fn a_finding_is_a_block_to_read_and_copy_from() {
     let account = json!({"metadata": {"name": "default", "namespace": "team-a"}});
     let made = Arc::new(Made {
         objects: vec![(kind, vec![application]), ("/api/v1/namespaces/team-a/serviceaccounts", vec![account])],
-        answers: vec![("/apis/apiextensions.k8s.io", 403, json!({"kind": "Status", "code": 403, "message": "forbidden"}).to_string())],
+        answers: vec![(
+            "/apis/apiextensions.k8s.io",
+            403,
+            json!({"kind": "Status", "code": 403, "message": "forbidden"}).to_string(),
+        )],
         ..Made::default()
     });
     let (status, output, errors) = made.diagnosed(&[]).await;

@@ -125,3 +125,46 @@ fn patch_of(body: &[u8]) -> Option<json_patch::Patch> {
     let bytes = STANDARD.decode(review["response"]["patch"].as_str()?).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::doctor::{rehearse, testing::observed};
+    use serde_json::{Value, json};
+
+    fn connect(state: &str) -> Value {
+        json!({
+            "apiVersion": "sparkoperator.k8s.io/v1alpha1", "kind": "SparkConnect", "metadata": {"name": "a", "namespace": "team-a"},
+            "spec": {"image": "apache/spark:3.5.7", "sparkVersion": "3.5.7", "server": {}, "executor": {"instances": 1}}, "status": {"state": state}
+        })
+    }
+
+    #[test]
+    fn rehearses_what_is_asked_for() {
+        let mut observed = observed(&[connect("NotReady")]);
+        assert!(rehearse(&observed, &[]).is_empty(), "nothing is wrong with it, and nobody asked");
+        observed.asked.name = Some("a".to_owned());
+        let rehearsed = rehearse(&observed, &[]);
+        assert_eq!(rehearsed[0].would_change, ["connect-package", "executor-template", "ivy-dir"]);
+        assert!(rehearsed[0].changed_by.is_empty());
+    }
+
+    #[test]
+    fn tells_what_webhooks_did_to_a_pod() {
+        let pod = json!({
+            "kind": "Pod",
+            "metadata": {
+                "name": "d", "namespace": "team-a", "annotations": {"spark-admission.io/mutated": "ivy-cache,spark-user"},
+                "labels": {"spark-role": "driver", "sparkoperator.k8s.io/mutated-by-spark-operator": "true"}
+            },
+            "spec": {"containers": [{"name": "spark-kubernetes-driver", "image": "apache/spark:3.5.7", "args": ["driver"]}]}
+        });
+        let mut observed = observed(&[pod]);
+        observed.asked.name = Some("d".to_owned());
+        let rehearsed = &rehearse(&observed, &[])[0];
+        assert_eq!(
+            (rehearsed.changed_by.as_slice(), rehearsed.changed_by_operator),
+            (&["ivy-cache".to_owned(), "spark-user".to_owned()][..], true)
+        );
+        assert_eq!(rehearsed.would_change, ["ivy-cache", "ivy-dir", "spark-user"]);
+    }
+}

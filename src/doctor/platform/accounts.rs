@@ -256,3 +256,141 @@ fn role_of<'a>(binding: &Binding, observed: &'a Observed) -> Option<&'a Role> {
     let is_named = |role: &&Role| role.metadata.name == binding.role_ref.name && role.metadata.namespace == namespace;
     observed.roles.iter().flatten().find(is_named)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::testing::{found, observed};
+
+    fn account(name: &str) -> Value {
+        json!({"kind": "ServiceAccount", "metadata": {"name": name, "namespace": "team-a"}})
+    }
+
+    fn resource(kind: &str, spec: &Value) -> Value {
+        json!({"kind": kind, "metadata": {"name": "pi", "namespace": "team-a"}, "spec": spec})
+    }
+
+    fn named(name: &str) -> ObjectName {
+        ObjectName::of("ServiceAccount", "team-a", name)
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn knows_the_account_of_a_resource() {
+        let conf = |key: &str| json!({"sparkConf": {key: "etl"}});
+        let driver = "spark.kubernetes.authenticate.driver.serviceAccountName";
+        for (case, kind, spec, expected) in [
+            ("named", "SparkApplication", json!({"driver": {"serviceAccount": "etl"}}), "etl"),
+            ("named, and configured otherwise", "SparkApplication", json!({"driver": {"serviceAccount": "etl"}, "sparkConf": {driver: "other"}}), "etl"),
+            ("configured", "SparkApplication", conf(driver), "etl"),
+            ("configured for both", "SparkApplication", conf("spark.kubernetes.authenticate.serviceAccountName"), "etl"),
+            ("said nowhere", "SparkApplication", json!({}), "default"),
+            ("empty", "SparkApplication", json!({"driver": {"serviceAccount": ""}}), "default"),
+            ("of a schedule", "ScheduledSparkApplication", json!({"template": {"driver": {"serviceAccount": "etl"}}}), "etl"),
+            ("of a Connect server", "SparkConnect", json!({"server": {"template": {"spec": {"serviceAccountName": "etl"}}}}), "etl"),
+            ("of a Connect server, said nowhere", "SparkConnect", json!({"server": {}}), "default"),
+        ] {
+            let observed = observed(&[resource(kind, &spec)]);
+            let users: Vec<_> = users(&observed).into_keys().map(|account| account.name).collect();
+            assert_eq!(users, [expected], "{case}");
+        }
+    }
+
+    #[test]
+    fn misses_accounts_that_are_used() {
+        let driver = |account: &str| {
+            json!({
+                "kind": "Pod", "metadata": {"name": "pi-driver", "namespace": "team-a", "labels": {"spark-role": "driver"}},
+                "spec": {"serviceAccountName": account}
+            })
+        };
+        let missing = "error service-account-missing ServiceAccount team-a/etl: a driver or server is to run as this account, and there is \
+                       none of that name";
+        let application = || resource("SparkApplication", &json!({"driver": {"serviceAccount": "etl"}}));
+        let mut completed = application();
+        completed["status"]["applicationState"]["state"] = "COMPLETED".into();
+        for (case, objects, expected) in [
+            ("it is there", vec![application(), account("etl")], vec![]),
+            ("it is not", vec![application(), account("default")], vec![missing]),
+            ("two that want it", vec![application(), driver("etl")], vec![missing]),
+            ("who wanted it is done", vec![completed], vec![]),
+            ("an executor's", vec![driver("spark"), account("spark")], vec![]),
+        ] {
+            assert_eq!(found(look, &observed(&objects)), expected, "{case}");
+        }
+        let mut unseen = observed(&[application()]);
+        unseen.accounts = Err(crate::doctor::Unseen::default());
+        assert_eq!(found(look, &unseen), [""; 0], "it may be there");
+    }
+
+    #[test]
+    fn says_what_an_account_lacks() {
+        let lacking = |verbs: &[&str]| {
+            let needed = needed("team-a").into_iter();
+            needed.filter(|rule| verbs.contains(&rule.verb.as_str())).collect::<Vec<_>>()
+        };
+        let text = |level: &str, lacks: &str| {
+            format!(
+                "{level} driver-permissions ServiceAccount team-a/etl: Spark's drivers run as this account in team-a, and it may not {lacks}"
+            )
+        };
+        for (case, lacks, expected) in [
+            ("nothing", Ok(vec![]), vec![]),
+            ("nobody knows", Err(crate::doctor::Unseen::default()), vec![]),
+            (
+                "to clean up",
+                Ok(lacking(&["deletecollection"])),
+                vec![text("warning", "deletecollection configmaps, pods, services")],
+            ),
+            ("pods", Ok(needed("team-a")[..2].to_vec()), vec![text("error", "create, get pods")]),
+        ] {
+            let mut observed = observed(&[
+                resource("SparkApplication", &json!({"driver": {"serviceAccount": "etl"}})),
+                account("etl"),
+            ]);
+            observed.missing_rights = [(named("etl"), lacks)].into();
+            assert_eq!(found(look, &observed), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn mends_what_is_nearly_right() {
+        let binding = |subject: &str, role: &str| {
+            let json = json!({
+                "metadata": {"name": "b", "namespace": "team-a"}, "roleRef": {"kind": "Role", "name": role},
+                "subjects": [{"kind": "ServiceAccount", "name": "etl", "namespace": subject}]
+            });
+            serde_json::from_value::<Binding>(json).unwrap()
+        };
+        let role = |resource: &str| {
+            let json = json!({
+                "metadata": {"name": "r", "namespace": "team-a"}, "rules": [{"apiGroups": [""], "resources": [resource], "verbs": ["get"]}]
+            });
+            serde_json::from_value::<Role>(json).unwrap()
+        };
+        for (case, bindings, roles, expected) in [
+            ("nothing there", vec![], vec![], None),
+            (
+                "another namespace's account",
+                vec![binding("team-b", "r")],
+                vec![role("pods")],
+                Some("RoleBinding team-a/b"),
+            ),
+            ("of a role that is not there either", vec![binding("team-b", "r")], vec![], None),
+            (
+                "a role that is not there",
+                vec![binding("team-a", "gone")],
+                vec![role("pods")],
+                Some("RoleBinding team-a/b"),
+            ),
+            ("a role that allows too little", vec![binding("team-a", "r")], vec![role("pods")], Some("Role team-a/r")),
+            ("a role about something else", vec![binding("team-a", "r")], vec![role("secrets")], None),
+        ] {
+            let mut observed = observed(&[]);
+            (observed.bindings, observed.roles) = (Ok(bindings), Ok(roles));
+            let found =
+                nearly_right(&named("etl"), &needed("team-a"), &observed).map(|(object, ..)| object.to_string());
+            assert_eq!(found.as_deref(), expected, "{case}");
+        }
+    }
+}
