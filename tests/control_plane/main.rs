@@ -11,6 +11,7 @@ mod captured_pods;
 mod cluster;
 mod connect_checks;
 mod controllers;
+mod doctor;
 mod drift;
 mod driver_rights;
 mod failures;
