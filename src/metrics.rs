@@ -20,7 +20,7 @@ use crate::{
         nodes::{Flag, Nodes},
         outcome::{Outcome, Skip},
     },
-    review::Record,
+    review::{Endpoint, Record},
 };
 
 /// Upper bounds of the latency histogram, in seconds: from 50 us, where most reviews end, to the API server's patience.
@@ -29,6 +29,7 @@ const LATENCY_BUCKETS: [f64; 14] =
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReviewLabels {
+    endpoint: &'static str,
     operation: &'static str,
     resource: &'static str,
     role: &'static str,
@@ -40,6 +41,12 @@ struct MutationLabels {
     mutation: &'static str,
     result: &'static str,
     reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FindingLabels {
+    check: &'static str,
+    verdict: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -119,6 +126,7 @@ pub struct Metrics {
     registry: Registry,
     reviews: Family<ReviewLabels, Counter>,
     mutations: Mutations,
+    findings: Family<FindingLabels, Counter>,
     refused: Family<ReasonLabel, Counter>,
     duration: Histogram,
     in_flight: Gauge,
@@ -142,6 +150,7 @@ impl Default for Metrics {
             registry: Registry::with_prefix("spark_admission"),
             reviews: Family::default(),
             mutations: Mutations::default(),
+            findings: Family::default(),
             refused: Family::default(),
             duration: Histogram::new(LATENCY_BUCKETS),
             in_flight: Gauge::default(),
@@ -170,11 +179,20 @@ impl Metrics {
 
     fn register(&mut self) {
         let all = &mut self.registry;
-        all.register("reviews", "Reviews answered, by operation, resource, role and outcome", self.reviews.clone());
+        all.register(
+            "reviews",
+            "Reviews answered, by endpoint, operation, resource, role and outcome",
+            self.reviews.clone(),
+        );
         all.register(
             "mutations",
             "Mutations looked at, by result (applied, skipped, observed) and reason",
             self.mutations.family.clone(),
+        );
+        all.register(
+            "findings",
+            "What checks found, by check and what came of it (denied, spared, warned, observed)",
+            self.findings.clone(),
         );
         all.register("requests_refused", "Requests that ended without a review, by reason", self.refused.clone());
         all.register(
@@ -227,12 +245,17 @@ impl Metrics {
     }
 
     /// Counts an answered review.
-    pub fn reviewed(&self, record: &Record, seconds: f64) {
+    pub fn reviewed(&self, endpoint: Endpoint, record: &Record, seconds: f64) {
         let Record { operation, resource, role, outcome, .. } = *record;
         let role = role.unwrap_or("none");
-        self.reviews.get_or_create(&ReviewLabels { operation, resource, role, outcome }).inc();
+        self.reviews
+            .get_or_create(&ReviewLabels { endpoint: endpoint.name(), operation, resource, role, outcome })
+            .inc();
         for (mutation, outcome) in &record.mutations {
             self.mutations.counter(*mutation, *outcome).inc();
+        }
+        for (check, verdict) in &record.findings {
+            self.findings.get_or_create(&FindingLabels { check: check.name(), verdict: verdict.name() }).inc();
         }
         if record.panicked {
             self.panics.inc();

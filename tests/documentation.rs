@@ -7,7 +7,7 @@ use serde_json::Value;
 use spark_admission::cli::review::{Output, ReviewCommand};
 use spark_admission::policy::configuration::schema;
 use spark_admission::policy::outcome::{Skip, Untouched};
-use spark_admission::policy::{Mutation, Policy, names};
+use spark_admission::policy::{Check, Mutation, Policy, names};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -122,6 +122,24 @@ fn every_mutation_has_its_section() {
             section.contains(&format!("spark-admission.io/skip: {name}`")),
             "docs/mutations.md, {name}: no opt-out"
         );
+    }
+}
+
+#[test]
+fn every_check_has_its_row_and_its_section() {
+    let page = page("docs/checks.md");
+    for check in Check::ALL {
+        let (name, level) = (check.name(), format!("{:?}", check.default_level()).to_lowercase());
+        let row = format!("| [`{name}`](#{name}) | {} | {level} |\n", check.meaning());
+        assert!(page.contains(&row), "docs/checks.md lacks the row {row}");
+        let section = section(&page, name).unwrap_or_else(|| panic!("docs/checks.md has no section ## {name}"));
+        for part in [
+            format!("**Means**: {}.", check.meaning()),
+            format!("**Known by**: {}.", check.known_by()),
+            format!("**What to do**: {}.", check.cure()),
+        ] {
+            assert!(section.contains(&part), "docs/checks.md, {name}: \"{part}\" is missing");
+        }
     }
 }
 

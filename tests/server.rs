@@ -490,7 +490,10 @@ async fn metrics_are_open_metrics_and_move() {
     }
     assert!(answer.text.ends_with("# EOF\n"));
     for (line, value) in [
-        (r#"spark_admission_reviews_total{operation="create",resource="pods",role="driver",outcome="mutated"}"#, 3.0),
+        (
+            r#"spark_admission_reviews_total{endpoint="mutate",operation="create",resource="pods",role="driver",outcome="mutated"}"#,
+            3.0,
+        ),
         ("spark_admission_review_duration_seconds_count", 3.0),
         (r#"spark_admission_review_duration_seconds_bucket{le="+Inf"}"#, 3.0),
         (r#"spark_admission_requests_refused_total{reason="content-type"}"#, 1.0),

@@ -2,16 +2,17 @@
 
 use super::Policy;
 use super::configuration::{Mode, MutationMode, Mutations};
+use super::eligibility::{Subject, untouched};
 use super::handover;
 use super::mutation::Mutation;
 use super::mutations::{self, Case};
-use super::names::{ENABLED, MUTATED, SKIP};
+use super::names::{MUTATED, SKIP};
 use super::outcome::{Outcome, Skip, Untouched};
 use super::plan::{Edit, Plan};
-use super::request::{Operation, Request};
+use super::request::Request;
 use super::role::Role;
 use super::snapshot::Snapshot;
-use super::subject::{Metadata, Pod, Resource, ResourceKind};
+use super::subject::Metadata;
 use super::values::coordinates::entries;
 
 /// What is to be done with one object, and how it came to that.
@@ -59,99 +60,6 @@ pub fn decide(request: &Request<'_>, policy: &Policy, snapshot: &Snapshot) -> De
 #[must_use]
 pub fn role_of(request: &Request<'_>, policy: &Policy) -> Option<Role> {
     Subject::of(request, policy).ok().map(|subject| subject.role())
-}
-
-/// What a review is about.
-enum Subject<'a> {
-    Pod(Pod<'a>),
-    Resource(Resource<'a>),
-}
-
-impl<'a> Subject<'a> {
-    fn of(request: &Request<'a>, policy: &Policy) -> Result<Self, Untouched> {
-        if !request.subresource.is_empty() {
-            return Err(Untouched::Subresource);
-        }
-        if !matches!(request.operation, Operation::Create | Operation::Update) {
-            return Err(Untouched::Operation);
-        }
-        if !request.object.is_object() {
-            return Err(Untouched::NoObject);
-        }
-        let subject = match (request.group, request.kind) {
-            ("", "Pod") => Pod::of(request.object, &policy.notebooks).map(Self::Pod),
-            (group, kind) => {
-                ResourceKind::of(group, kind).map(|kind| Self::Resource(Resource::of(kind, request.object)))
-            }
-        };
-        subject.ok_or(Untouched::NotSpark)
-    }
-
-    fn role(&self) -> Role {
-        match self {
-            Self::Pod(pod) => pod.role(),
-            Self::Resource(resource) => resource.kind().role(),
-        }
-    }
-
-    fn metadata(&self) -> Metadata<'a> {
-        match self {
-            Self::Pod(pod) => pod.metadata(),
-            Self::Resource(resource) => resource.metadata(),
-        }
-    }
-
-    fn label(&self, key: &str) -> Option<&str> {
-        match self {
-            Self::Pod(pod) => pod.label(key),
-            Self::Resource(resource) => resource.metadata().label(key),
-        }
-    }
-
-    fn annotation(&self, key: &str) -> Option<&str> {
-        match self {
-            Self::Pod(pod) => pod.annotation(key),
-            Self::Resource(resource) => resource.metadata().annotation(key),
-        }
-    }
-}
-
-/// Why an object that is Spark work is left as it is, most general reason first.
-fn untouched(request: &Request<'_>, policy: &Policy, snapshot: &Snapshot, subject: &Subject<'_>) -> Option<Untouched> {
-    if subject.metadata().is_being_deleted() {
-        return Some(Untouched::BeingDeleted);
-    }
-    if policy.excluded_namespaces.matches(request.namespace) {
-        return Some(Untouched::ExcludedNamespace);
-    }
-    if snapshot.namespace_label(request.namespace, ENABLED) == Some("false") {
-        return Some(Untouched::OptedOutNamespace);
-    }
-    if let Some(why) = untouched_by_kind(request, subject) {
-        return Some(why);
-    }
-    (subject.label(ENABLED) == Some("false")).then_some(Untouched::OptedOut)
-}
-
-fn untouched_by_kind(request: &Request<'_>, subject: &Subject<'_>) -> Option<Untouched> {
-    match subject {
-        Subject::Pod(_) if request.operation != Operation::Create => Some(Untouched::Operation),
-        Subject::Pod(pod) if pod.is_mirror() => Some(Untouched::MirrorPod),
-        Subject::Pod(pod) if pod.role() == Role::Notebook && pod.spark_container().is_none() => {
-            Some(Untouched::NotebookContainer)
-        }
-        Subject::Pod(_) => None,
-        Subject::Resource(_) => spec_is_unchanged(request).then_some(Untouched::SpecUnchanged),
-    }
-}
-
-/// Whether an update leaves the spec as it was, but for `suspend`.
-///
-/// The operator runs an application again on any other change of its spec (event filter of spark-operator 2.4.0), so a key
-/// that the webhook adds on a harmless update would restart a running job.
-fn spec_is_unchanged(request: &Request<'_>) -> bool {
-    request.operation == Operation::Update
-        && request.object.get("spec").is_same_but_for(request.old_object.get("spec"), &["suspend"])
 }
 
 /// A notebook in which Spark's container cannot be told. What a first round changed is no longer "left as it is".
@@ -267,6 +175,7 @@ fn say_by_whom(metadata: Metadata<'_>, outcomes: &[(Mutation, Outcome)], plan: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::names::ENABLED;
     use crate::policy::testing::{
         Sample, application, connect_server, driver, executor, notebook, scheduled, spark_connect,
     };

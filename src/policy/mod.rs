@@ -7,15 +7,22 @@
 //!             mutations, in the order of one list ──> plan (edits, warnings, notes)
 //!                ▼
 //!             decision ──> JSON Patch, in crate::review
+//!
+//! the object as it will be stored ──> checks ──> findings ──> judgement       judgement.rs
 //! ```
 //!
 //! No tokio, no client, no clock, no I/O: what a decision needs to know of the world is in the [`Snapshot`].
 
+pub mod check;
+pub mod checks;
 pub mod configuration;
 pub mod decision;
 pub mod document;
+mod eligibility;
 pub mod field_path;
+pub mod finding;
 pub mod handover;
+pub mod judgement;
 pub mod mutation;
 pub mod mutations;
 pub mod names;
@@ -30,8 +37,10 @@ pub mod subject;
 pub(crate) mod testing;
 pub mod values;
 
+pub use check::Check;
 pub use configuration::Policy;
 pub use decision::{Decision, decide};
+pub use judgement::{Judgement, judge};
 pub use mutation::Mutation;
 pub use role::Role;
 pub use snapshot::Snapshot;

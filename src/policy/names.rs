@@ -17,6 +17,8 @@ pub const IVY_CACHE_SIZE: &str = "spark-admission.io/ivy-cache-size";
 pub const SPARK_ROLE: &str = "spark-role";
 /// Label on every pod that the Kubeflow operator launched (pkg/common/spark.go of spark-operator 2.4.0).
 pub const LAUNCHED_BY_OPERATOR: &str = "sparkoperator.k8s.io/launched-by-spark-operator";
+/// Label on every pod that Apache's own operator launched: the resource's name (facts of spark-kubernetes-operator's `Constants.java`).
+pub const APACHE_OPERATOR: &str = "spark.operator/name";
 /// Annotation of the mirror of a static pod, whose spec the kubelet owns.
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
 

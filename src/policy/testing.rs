@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::check::Level;
 use super::configuration::FlaggedNodes;
 use super::document::Document;
 use super::field_path::Step;
@@ -11,7 +12,7 @@ use super::nodes::{Node, Nodes};
 use super::outcome::Outcome;
 use super::plan::Change;
 use super::request::{Operation, Request};
-use super::{Decision, Mutation, Policy, Snapshot, decide};
+use super::{Check, Decision, Judgement, Mutation, Policy, Snapshot, decide, judge};
 
 /// One object under review, and what surrounds it.
 #[derive(Clone)]
@@ -155,8 +156,38 @@ impl Sample {
         self
     }
 
+    /// The same under a policy that says only this of `checks`.
+    pub(crate) fn checked_under(mut self, checks: &str) -> Self {
+        let text = format!("apiVersion: spark-admission.io/v1alpha1\nkind: Policy\nchecks: {{{checks}}}");
+        self.policy = Box::new(Policy::parse(&text).unwrap());
+        self
+    }
+
+    /// The judgement on the object as it stands here: mutations have had their turn, or were off.
+    pub(crate) fn judged(&self) -> Judgement {
+        self.with_request(|request| judge(request, &self.policy, &self.snapshot))
+    }
+
+    /// What one check finds: `path: problem; cure`, with ` (at most a warning)` behind it where the check is not sure.
+    pub(crate) fn found(&self, check: Check) -> Vec<String> {
+        let findings = self.judged().findings.into_iter().map(|(finding, _)| finding);
+        let name = format!("{}: ", check.name());
+        findings
+            .filter(|finding| finding.check == check)
+            .map(|finding| {
+                let unsure = if finding.at_most == Level::Warn { " (at most a warning)" } else { "" };
+                finding.to_string().trim_start_matches(&name).to_owned() + unsure
+            })
+            .collect()
+    }
+
     /// The decision.
     pub(crate) fn decided(&self) -> Decision {
+        self.with_request(|request| decide(request, &self.policy, &self.snapshot))
+    }
+
+    /// Acts on the request that the sample makes.
+    pub(crate) fn with_request<T>(&self, act: impl FnOnce(&Request<'_>) -> T) -> T {
         let (object, old) = (self.object.to_string(), self.old.clone().unwrap_or_default().to_string());
         let (object, old_object) = (Document::parse(&object).unwrap(), Document::parse(&old).unwrap());
         let operation = if self.old.is_some() { Operation::Update } else { Operation::Create };
@@ -170,7 +201,7 @@ impl Sample {
             object: object.root(),
             old_object: old_object.root(),
         };
-        decide(&request, &self.policy, &self.snapshot)
+        act(&request)
     }
 
     /// What one mutation does, a line an edit (`path = value`, `path + element`), or why it does nothing.

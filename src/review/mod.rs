@@ -5,6 +5,8 @@
 //!             │ no uid                  │ panic            │ wrong shape
 //!             ▼                         ▼                  ▼
 //!          HTTP 400                  an answer by the policy's onError
+//!
+//! bytes ──> envelope ──> request ──> policy::judge ──> findings ──> refusal, or warnings
 //! ```
 //!
 //! Promises: whoever sent a readable uid gets an AdmissionReview back, whatever the rest is; the same bytes, policy and snapshot
@@ -13,6 +15,7 @@
 mod envelope;
 pub mod patch;
 mod record;
+mod refusal;
 mod response;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,9 +26,10 @@ pub use record::Record;
 use crate::policy::configuration::OnError;
 use crate::policy::outcome::{Outcome, Skip};
 use crate::policy::request::Request;
-use crate::policy::{Decision, Policy, Role, Snapshot, decide, decision};
+use crate::policy::{Decision, Judgement, Policy, Role, Snapshot, decide, decision, judge};
 use envelope::{Envelope, Unreadable};
 use patch::operations;
+use refusal::{refusal, warnings};
 use response::{Response, Review, Status};
 
 /// Which webhook path a review came in by.
@@ -37,6 +41,17 @@ pub enum Endpoint {
     Validate,
 }
 
+impl Endpoint {
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mutate => "mutate",
+            Self::Validate => "validate",
+        }
+    }
+}
+
 /// The answer to one review: the bytes for the API server, and what metrics and logs say of it.
 #[derive(Debug)]
 pub struct Answer {
@@ -44,8 +59,10 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// What was decided, for the metrics and the log line.
     pub record: Record,
-    /// The decision itself, for whoever explains it; none where the review ended in an error.
+    /// The decision itself, for whoever explains it; none on `/validate`, and where the review ended in an error.
     pub decision: Option<Decision>,
+    /// The judgement itself; none on `/mutate`, and where the review ended in an error.
+    pub judgement: Option<Judgement>,
 }
 
 /// What decides; [`decide`] but in tests.
@@ -77,10 +94,18 @@ pub fn answer_by(
 ) -> Result<Answer, UnreadableEnvelope> {
     let envelope = Envelope::parse(body)?;
     let mut record = Record::of(&envelope);
-    let (response, decision) = match judged(decide, endpoint, &envelope, policy, snapshot, &mut record) {
-        Ok((response, decision)) => (response, Some(decision)),
-        Err(failure) => (failed(&failure, policy, &mut record), None),
+    let (mut decision, mut judgement) = (None, None);
+    let answered = match endpoint {
+        Endpoint::Mutate => decided(decide, &envelope, policy, snapshot, &mut record).map(|(response, made)| {
+            decision = Some(made);
+            response
+        }),
+        Endpoint::Validate => judged(&envelope, policy, snapshot, &mut record).map(|(response, made)| {
+            judgement = Some(made);
+            response
+        }),
     };
+    let response = answered.unwrap_or_else(|failure| failed(&failure, policy, &mut record));
     let review = Review {
         api_version: envelope.api_version(),
         kind: "AdmissionReview",
@@ -88,7 +113,7 @@ pub fn answer_by(
     };
     // Texts, numbers and maps with text keys: there is nothing in a review that cannot be written.
     let body = serde_json::to_vec(&review).unwrap_or_default();
-    Ok(Answer { body, record, decision })
+    Ok(Answer { body, record, decision, judgement })
 }
 
 /// Why a review that was received could not be judged.
@@ -104,24 +129,17 @@ enum Failure {
     Answer(#[from] serde_json::Error),
 }
 
-fn judged<'a>(
+fn decided<'a>(
     decide: Decide,
-    endpoint: Endpoint,
     envelope: &Envelope<'_>,
     policy: &Policy,
     snapshot: &Snapshot,
     record: &mut Record,
 ) -> Result<(Response<'a>, Decision), Failure> {
     let request = envelope.request()?;
-    let mut response = Response { allowed: true, ..Response::default() };
-    if endpoint == Endpoint::Validate {
-        return Ok((response, Decision::default()));
-    }
-    let decision = guarded(|| decide(&request, policy, snapshot)).inspect_err(|_| {
-        // Executors are let through, whatever befell their review.
-        record.role = guarded(|| decision::role_of(&request, policy)).ok().flatten().map(Role::name);
-    })?;
+    let decision = sparing_executors(&request, policy, record, || decide(&request, policy, snapshot))?;
     record.role = decision.role.map(Role::name);
+    let mut response = Response { allowed: true, ..Response::default() };
     let operations = operations(request.object, decision.enforced_edits())?;
     response.patch_with(&operations)?;
     response.audit_annotations = decision
@@ -132,6 +150,44 @@ fn judged<'a>(
     record.take(&decision, !operations.is_empty());
     response.warnings.clone_from(&decision.warnings);
     Ok((response, decision))
+}
+
+fn judged<'a>(
+    envelope: &Envelope<'_>,
+    policy: &Policy,
+    snapshot: &Snapshot,
+    record: &mut Record,
+) -> Result<(Response<'a>, Judgement), Failure> {
+    let request = envelope.request()?;
+    let judgement = sparing_executors(&request, policy, record, || judge(&request, policy, snapshot))?;
+    record.role = judgement.role.map(Role::name);
+    record.judge(&judgement);
+    let response = Response {
+        allowed: judgement.is_allowed(),
+        status: (!judgement.is_allowed()).then(|| refusal(&judgement, request.kind, &record.name)),
+        warnings: warnings(&judgement),
+        audit_annotations: judgement
+            .findings
+            .iter()
+            .rev() // The worst verdict of a check comes first, and stays.
+            .map(|(finding, verdict)| (finding.check.name(), verdict.name()))
+            .collect(),
+        ..Response::default()
+    };
+    Ok((response, judgement))
+}
+
+/// Runs code of the policy core; where it panics, the record says at least whether this is an executor's review.
+fn sparing_executors<T>(
+    request: &Request<'_>,
+    policy: &Policy,
+    record: &mut Record,
+    run: impl FnOnce() -> T,
+) -> Result<T, Failure> {
+    guarded(run).inspect_err(|_| {
+        // Executors are let through, whatever befell their review.
+        record.role = guarded(|| decision::role_of(request, policy)).ok().flatten().map(Role::name);
+    })
 }
 
 /// What the audit log is told of an outcome: what was done, and what could not be done though it should have been.
@@ -165,15 +221,15 @@ fn failed<'a>(failure: &Failure, policy: &Policy, record: &mut Record) -> Respon
 fn status(failure: &Failure) -> Status {
     let message = format!("spark-admission: {failure}");
     match failure {
-        Failure::Unreadable(Unreadable::Version(_)) => Status { code: 400, reason: "BadRequest", message },
+        Failure::Unreadable(Unreadable::Version(_)) => Status::new(400, "BadRequest", message),
         Failure::Unreadable(_) | Failure::WrongShape(_) => {
-            Status { code: 422, reason: "Invalid", message: message + "; correct the object and submit it again" }
+            Status::new(422, "Invalid", message + "; correct the object and submit it again")
         }
-        Failure::Panic | Failure::Answer(_) => Status {
-            code: 500,
-            reason: "InternalError",
-            message: message
+        Failure::Panic | Failure::Answer(_) => Status::new(
+            500,
+            "InternalError",
+            message
                 + "; report this, and set the policy's onError to allow, or the namespace's label spark-admission.io/enabled=false, meanwhile",
-        },
+        ),
     }
 }

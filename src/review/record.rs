@@ -1,10 +1,11 @@
 //! What metrics and logs say of one review.
 
 use super::envelope::Envelope;
-use crate::policy::outcome::Outcome;
+use crate::policy::judgement::Verdict;
+use crate::policy::outcome::{Outcome, Untouched};
 use crate::policy::request::Operation;
 use crate::policy::subject::ResourceKind;
-use crate::policy::{Decision, Mutation};
+use crate::policy::{Check, Decision, Judgement, Mutation};
 
 /// What metrics and logs say of one review. Every `&'static str` is from a closed set and may be a metric label; every `String` is
 /// the user's and may not.
@@ -34,6 +35,8 @@ pub struct Record {
     pub dry_run: bool,
     /// Each mutation that looked at the object, and how it ended.
     pub mutations: Vec<(Mutation, Outcome)>,
+    /// What each check found that found something, and what came of it.
+    pub findings: Vec<(Check, Verdict)>,
     /// Why the review ended in an error.
     pub error: Option<String>,
     /// Whether that error was a panic of the policy core.
@@ -62,13 +65,20 @@ impl Record {
             user: text(&["userInfo", "username"]),
             dry_run: envelope.is_dry_run(),
             mutations: Vec::new(),
+            findings: Vec::new(),
             error: None,
             panicked: false,
         }
     }
 
+    pub(super) fn judge(&mut self, judgement: &Judgement) {
+        self.untouched = judgement.untouched.map(Untouched::name);
+        self.findings = judgement.findings.iter().map(|(finding, verdict)| (finding.check, *verdict)).collect();
+        self.outcome = if judgement.is_allowed() { "allowed" } else { "denied" };
+    }
+
     pub(super) fn take(&mut self, decision: &Decision, is_patched: bool) {
-        self.untouched = decision.untouched.map(crate::policy::outcome::Untouched::name);
+        self.untouched = decision.untouched.map(Untouched::name);
         self.mutations.clone_from(&decision.outcomes);
         self.outcome = if is_patched { "mutated" } else { "allowed" };
     }

@@ -57,6 +57,37 @@ pub(super) struct Status {
     pub(super) reason: &'static str,
     /// What was refused, why, and what to do.
     pub(super) message: String,
+    /// The same, field by field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) details: Option<Details>,
+}
+
+impl Status {
+    pub(super) fn new(code: u16, reason: &'static str, message: String) -> Self {
+        Self { code, reason, message, details: None }
+    }
+}
+
+/// What was refused, and its causes.
+#[derive(Debug, Serialize)]
+pub(super) struct Details {
+    /// The object's name; kubectl says it in place of the message.
+    pub(super) name: String,
+    /// The object's kind.
+    pub(super) kind: String,
+    /// Each thing for which it was refused.
+    pub(super) causes: Vec<Cause>,
+}
+
+/// One thing for which an object was refused.
+#[derive(Debug, Serialize)]
+pub(super) struct Cause {
+    /// The API machinery's name for it.
+    pub(super) reason: &'static str,
+    /// What is wrong, and what to do.
+    pub(super) message: String,
+    /// Where.
+    pub(super) field: String,
 }
 
 impl Response<'_> {

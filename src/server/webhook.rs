@@ -26,7 +26,7 @@ use super::body::{Bodies, BodyError, WholeBody};
 use crate::{
     duration,
     metrics::Metrics,
-    policy::{Mutation, Policy, Snapshot, outcome::Outcome},
+    policy::{Check, Mutation, Policy, Snapshot, judgement::Verdict, outcome::Outcome},
     review::{self, Answer, Endpoint, Record, UnreadableEnvelope},
 };
 
@@ -102,18 +102,34 @@ impl Webhook {
     }
 
     fn observe(&self, endpoint: Endpoint, record: &Record, took: Duration) {
-        self.metrics.reviewed(record, took.as_secs_f64());
+        self.metrics.reviewed(endpoint, record, took.as_secs_f64());
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let Record { uid, operation, role, outcome, untouched, kind, namespace, name, user, dry_run, .. } = record;
         let role = role.unwrap_or("none");
-        let mutations = Applied(&record.mutations);
+        let (mutations, findings) = (Applied(&record.mutations), Found(&record.findings));
         if let Some(error) = &record.error {
             tracing::error!(
                 uid, kind, namespace, name, user, operation, role, outcome, untouched, %mutations, dry_run, microseconds, error, "review"
             );
+        } else if endpoint == Endpoint::Validate && record.findings.is_empty() {
+            // Nothing was found: what was changed says all there is to say of an object.
+            tracing::debug!(
+                uid,
+                kind,
+                namespace,
+                name,
+                user,
+                operation,
+                role,
+                untouched,
+                dry_run,
+                microseconds,
+                "validated"
+            );
         } else if endpoint == Endpoint::Validate {
-            // As long as nothing is judged, what was changed says all there is to say of an object.
-            tracing::debug!(uid, kind, namespace, name, user, operation, dry_run, microseconds, "validated");
+            tracing::info!(
+                uid, kind, namespace, name, user, operation, role, outcome, %findings, dry_run, microseconds, "validated"
+            );
         } else {
             tracing::info!(
                 uid, kind, namespace, name, user, operation, role, outcome, untouched, %mutations, dry_run, microseconds, "review"
@@ -224,6 +240,23 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+/// What was found, worst first, each once: `spark-memory (denied), connect-core (warned)`. Never the words of a finding, which repeat
+/// what users wrote.
+struct Found<'a>(&'a [(Check, Verdict)]);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (index, (check, verdict)) in self.0.iter().enumerate() {
+            if !self.0[..index].contains(&(*check, *verdict)) {
+                write!(formatter, "{separator}{} ({})", check.name(), verdict.name())?;
+                separator = ", ";
+            }
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::reviewed::Reviewed;
 use super::summary::{edits, headline, hint, role, verdict};
 use crate::policy::configuration::Mutations;
+use crate::policy::judgement::Verdict;
 use crate::policy::mutations::{OF_PODS, of_resources};
 use crate::policy::names::MUTATED;
 use crate::policy::outcome::Outcome;
@@ -51,7 +52,22 @@ fn explain(object: &Reviewed, output: &mut dyn Write) -> io::Result<()> {
     if !later.is_empty() {
         writeln!(output, "  decided later, on what is made of it: {}", later.join(", "))?;
     }
+    for (finding, verdict) in object.findings() {
+        let Some(fate) = fate(*verdict) else { continue };
+        writeln!(output, "  {}: {fate}; {}", finding.check.name(), finding.check.meaning())?;
+        writeln!(output, "      {}: {}; {}", finding.path, finding.problem, finding.cure)?;
+    }
     object.warnings().try_for_each(|warning| writeln!(output, "  warning: {warning}"))
+}
+
+/// What came of a finding, where its warning does not say all.
+const fn fate(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Denied => Some("denied"),
+        Verdict::Spared => Some("not denied, because nobody would see that, or because it was so before"),
+        Verdict::Observed => Some("only observed by the policy"),
+        Verdict::Warned => None,
+    }
 }
 
 /// How a mutation ended, as a sentence.

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::reviewed::Reviewed;
 use super::summary::edits;
 use crate::policy::Mutation;
+use crate::policy::finding::Finding;
+use crate::policy::judgement::Verdict;
 use crate::policy::outcome::Outcome;
 use crate::policy::plan::{Change, Edit};
 
@@ -37,6 +39,7 @@ fn element(object: &Reviewed) -> Value {
         "error": record.error,
         "untouched": object.untouched().map(|why| json!({"reason": why.name(), "sentence": why.sentence()})),
         "mutations": mutations,
+        "findings": object.findings().iter().map(of_finding).collect::<Vec<_>>(),
         "warnings": object.warnings().collect::<Vec<_>>(),
         "auditAnnotations": object.response.get("auditAnnotations").cloned().unwrap_or_else(|| json!({})),
         "patch": object.patch,
@@ -54,6 +57,16 @@ fn of_mutation(object: &Reviewed, mutation: Mutation, outcome: Outcome) -> Value
         "reason": outcome.reason(),
         "sentence": sentence,
         "edits": edits(object, Some(mutation)).map(|edit| of_edit(object, edit)).collect::<Vec<_>>(),
+    })
+}
+
+fn of_finding((finding, verdict): &(Finding, Verdict)) -> Value {
+    json!({
+        "check": finding.check.name(),
+        "verdict": verdict.name(),
+        "path": finding.path.to_string(),
+        "problem": finding.problem,
+        "cure": finding.cure,
     })
 }
 

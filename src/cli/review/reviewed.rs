@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::manifests::{Manifest, Place};
 use crate::policy::field_path::{FieldPath, Step};
+use crate::policy::finding::Finding;
+use crate::policy::judgement::Verdict;
 use crate::policy::outcome::{Outcome, Untouched};
-use crate::policy::{Decision, Mutation, Policy, Snapshot};
+use crate::policy::{Decision, Judgement, Mutation, Policy, Snapshot};
 use crate::review::{Answer, Endpoint, Record, UnreadableEnvelope, answer};
 
 /// A manifest that was reviewed.
@@ -25,6 +27,8 @@ pub(super) struct Reviewed {
     pub(super) response: Value,
     /// What was decided; none where the review ended in an error.
     pub(super) decision: Option<Decision>,
+    /// What the checks say of the object as it would be persisted; none where the review ended before.
+    pub(super) judgement: Option<Judgement>,
     /// What the server would log.
     pub(super) record: Record,
     /// The object's apiVersion.
@@ -58,12 +62,48 @@ impl Reviewed {
         let api_version = before["apiVersion"].as_str().unwrap_or_default().to_owned();
         let after = patched(&before, &patch)?;
         let Answer { record, decision, .. } = answer;
-        Ok(Self { place, before, after, patch, response, decision, record, api_version })
+        let mut reviewed =
+            Self { place, before, after, patch, response, decision, judgement: None, record, api_version };
+        if reviewed.is_allowed() {
+            review["request"]["object"] = reviewed.after.clone();
+            reviewed.validate(&review, policy, snapshot)?;
+        }
+        Ok(reviewed)
+    }
+
+    /// The second half, as in the API server: the object as it was changed is judged, and its warnings follow those of the first.
+    fn validate(&mut self, review: &Value, policy: &Policy, snapshot: &Snapshot) -> Result<(), Failure> {
+        let body = serde_json::to_vec(review).map_err(wrong)?;
+        let answer = answer(Endpoint::Validate, &body, policy, snapshot)?;
+        let mut response: Value = serde_json::from_slice(&answer.body).map_err(wrong)?;
+        let mut response = response["response"].take();
+        let mut warnings: Vec<Value> = self.warnings().map(Value::from).collect();
+        if let Value::Array(more) = response["warnings"].take() {
+            // As kubectl does, which says each once.
+            let new: Vec<_> = more.into_iter().filter(|warning| !warnings.contains(warning)).collect();
+            warnings.extend(new);
+        }
+        let of_mutations = self.response["auditAnnotations"].as_object().cloned().unwrap_or_default();
+        let of_checks = response["auditAnnotations"].as_object().cloned().unwrap_or_default();
+        response["auditAnnotations"] = of_mutations.into_iter().chain(of_checks).collect();
+        response["warnings"] = warnings.into();
+        self.response = response;
+        self.judgement = answer.judgement;
+        if answer.record.outcome != "allowed" {
+            self.record.outcome = answer.record.outcome;
+            self.record.error = answer.record.error;
+        }
+        Ok(())
     }
 
     /// Whether the object may be persisted.
     pub(super) fn is_allowed(&self) -> bool {
         self.response["allowed"] == true
+    }
+
+    /// What the checks found, worst first, and what comes of it.
+    pub(super) fn findings(&self) -> &[(Finding, Verdict)] {
+        self.judgement.as_ref().map_or(&[], |judgement| &judgement.findings)
     }
 
     /// Why it may not, as the user of kubectl would read it.

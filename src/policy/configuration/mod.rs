@@ -1,6 +1,7 @@
 //! The administrator's policy file: one YAML or JSON document, every field of which has a default.
 
 mod check;
+mod checks;
 mod flagged_nodes;
 mod formats;
 mod globs;
@@ -12,6 +13,7 @@ mod scope;
 mod settings;
 
 pub use check::Problem;
+pub use checks::{CheckSettings, Checks, NamespaceNotWatched};
 pub use flagged_nodes::{BadCondition, BadEvent, ExcludeBy, FlaggedNodes, Strippable, Treatment, Unpinned};
 pub use formats::{KeyValue, MountPath, Period, SizeLimit};
 pub use globs::Globs;

@@ -3,6 +3,7 @@
 //! No field is optional here: what a policy file does not name is filled in from [`Policy::default`] before it is read, because the
 //! default roles differ between mutations that share [`Scope`].
 
+use super::checks::Checks;
 use super::flagged_nodes::FlaggedNodes;
 use super::formats::KeyValue;
 use super::globs::Globs;
@@ -33,6 +34,8 @@ pub struct Policy {
     pub opt_out: OptOut,
     /// The changes that the webhook makes, each by its name.
     pub mutations: Mutations,
+    /// What is looked for in Spark work, each check by its name.
+    pub checks: Checks,
     /// What flags a node, and what happens to pods that could land on one.
     pub flagged_nodes: FlaggedNodes,
 }
@@ -46,6 +49,7 @@ impl Default for Policy {
             notebooks: Notebooks::default(),
             opt_out: OptOut::default(),
             mutations: Mutations::default(),
+            checks: Checks::default(),
             flagged_nodes: FlaggedNodes::default(),
         }
     }

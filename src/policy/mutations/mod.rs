@@ -15,6 +15,7 @@ mod spark_user;
 mod treatment;
 
 use super::Policy;
+use super::check::{Check, Level};
 use super::configuration::MutationMode;
 use super::mutation::Mutation;
 use super::outcome::Outcome;
@@ -24,7 +25,7 @@ use super::role::Role;
 use super::snapshot::Snapshot;
 use super::subject::{Pod, Resource, ResourceKind};
 
-/// What a mutation may know besides its subject.
+/// What a mutation or a check may know besides its subject.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
     /// The review's request.
@@ -44,6 +45,12 @@ impl Case<'_> {
         } else {
             MutationMode::Off
         }
+    }
+
+    /// What comes of what a check finds here: nothing where the policy does not want it in this namespace.
+    #[must_use]
+    pub fn level_of(&self, check: Check) -> Level {
+        self.policy.checks.settings(check).level_in(self.request.namespace)
     }
 }
 

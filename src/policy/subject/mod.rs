@@ -55,6 +55,11 @@ impl<'a> Metadata<'a> {
         self.0.get("name").as_str().is_none_or(str::is_empty)
     }
 
+    /// The objects that own this one.
+    pub fn owners(self) -> impl Iterator<Item = Json<'a>> {
+        self.0.get("ownerReferences").items()
+    }
+
     /// Whether the object is being deleted.
     #[must_use]
     pub fn is_being_deleted(self) -> bool {

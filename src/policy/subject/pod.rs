@@ -3,7 +3,9 @@
 use super::{Container, Metadata};
 use crate::policy::configuration::Notebooks;
 use crate::policy::document::Json;
-use crate::policy::names::{DRIVER_CONTAINER, EXECUTOR_CONTAINER, LAUNCHED_BY_OPERATOR, MIRROR, SPARK_ROLE};
+use crate::policy::names::{
+    APACHE_OPERATOR, DRIVER_CONTAINER, EXECUTOR_CONTAINER, LAUNCHED_BY_OPERATOR, MIRROR, SPARK_ROLE,
+};
 use crate::policy::role::Role;
 use crate::policy::values::connect_arguments::ConnectArguments;
 
@@ -127,6 +129,15 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn is_launched_by_operator(&self) -> bool {
         self.metadata.label(LAUNCHED_BY_OPERATOR) == Some("true")
+    }
+
+    /// Whether a controller made it, which nobody watches as it is refused: one of the operators, or whatever owns it.
+    #[must_use]
+    pub fn is_made_by_controller(&self) -> bool {
+        let is_controlled = |owner: Json<'_>| owner.get("controller").as_bool() == Some(true);
+        self.is_launched_by_operator()
+            || self.metadata.label(APACHE_OPERATOR).is_some()
+            || self.metadata.owners().any(is_controlled)
     }
 
     /// Whether it is the mirror of a static pod.

@@ -1,0 +1,103 @@
+//! The checks, a file each, and on what they look.
+//!
+//! A check reads the subject as it will be stored, and what is known of the cluster, and tells what it finds. It changes nothing, and
+//! never guesses: what is not known is nothing to find.
+
+mod connect_class;
+mod connect_core;
+mod driver_permissions;
+mod duplicate_mount;
+mod executor_template;
+mod flagged_node;
+mod ivy_not_writable;
+mod memory_budget;
+mod memory_quantity;
+mod name_too_long;
+mod namespace_not_watched;
+mod scala_mismatch;
+mod service_account_missing;
+mod shell_characters;
+mod spark_memory;
+mod spark_mismatch;
+mod submission_keys;
+mod unknown_volume;
+mod unnamed_uid;
+mod unwatched_edit;
+
+use super::check::Check;
+use super::finding::Findings;
+use super::mutations::Case;
+use super::subject::{Pod, Resource, ResourceKind};
+
+/// A check and how it looks at a pod.
+pub type OfPod = (Check, fn(&Pod<'_>, &Case<'_>, &mut Findings));
+
+/// A check and how it looks at a resource.
+pub type OfResource = (Check, fn(&Resource<'_>, &Case<'_>, &mut Findings));
+
+/// What looks at pods, in the order in which findings of one level are told.
+pub const OF_PODS: &[OfPod] = &[
+    (Check::ServiceAccountMissing, service_account_missing::of_pod),
+    (Check::DriverPermissions, driver_permissions::of_pod),
+    (Check::ConnectClass, connect_class::of_pod),
+    (Check::ConnectCore, connect_core::of_pod),
+    (Check::UnnamedUid, unnamed_uid::of_pod),
+    (Check::IvyNotWritable, ivy_not_writable::of_pod),
+    (Check::ScalaMismatch, scala_mismatch::of_pod),
+    (Check::SparkMismatch, spark_mismatch::of_pod),
+    (Check::MemoryQuantity, memory_quantity::of_pod),
+    (Check::NameTooLong, name_too_long::of_pod),
+    (Check::MemoryBudget, memory_budget::of_pod),
+    (Check::FlaggedNode, flagged_node::of_pod),
+];
+
+/// What looks at resources, in the order in which findings of one level are told.
+#[must_use]
+pub const fn of_resources(kind: ResourceKind) -> &'static [OfResource] {
+    match kind {
+        ResourceKind::SparkApplication | ResourceKind::ScheduledSparkApplication => OF_APPLICATIONS,
+        ResourceKind::SparkConnect => OF_CONNECTS,
+    }
+}
+
+const OF_APPLICATIONS: &[OfResource] = &[
+    (Check::NamespaceNotWatched, namespace_not_watched::of_resource),
+    (Check::ServiceAccountMissing, service_account_missing::of_resource),
+    (Check::DriverPermissions, driver_permissions::of_resource),
+    (Check::ConnectClass, connect_class::of_resource),
+    (Check::ConnectCore, connect_core::of_resource),
+    (Check::IvyNotWritable, ivy_not_writable::of_resource),
+    (Check::ScalaMismatch, scala_mismatch::of_resource),
+    (Check::SparkMismatch, spark_mismatch::of_resource),
+    (Check::MemoryQuantity, memory_quantity::of_resource),
+    (Check::SparkMemory, spark_memory::of_resource),
+    (Check::NameTooLong, name_too_long::of_resource),
+    (Check::MemoryBudget, memory_budget::of_resource),
+    (Check::DuplicateMount, duplicate_mount::of_resource),
+    (Check::UnknownVolume, unknown_volume::of_resource),
+    (Check::FlaggedNode, flagged_node::of_resource),
+    (Check::SubmissionKeys, submission_keys::of_resource),
+];
+
+const OF_CONNECTS: &[OfResource] = &[
+    (Check::NamespaceNotWatched, namespace_not_watched::of_resource),
+    (Check::ServiceAccountMissing, service_account_missing::of_resource),
+    (Check::DriverPermissions, driver_permissions::of_resource),
+    (Check::ConnectClass, connect_class::of_resource),
+    (Check::ConnectCore, connect_core::of_resource),
+    (Check::UnnamedUid, unnamed_uid::of_resource),
+    (Check::IvyNotWritable, ivy_not_writable::of_resource),
+    (Check::ScalaMismatch, scala_mismatch::of_resource),
+    (Check::SparkMismatch, spark_mismatch::of_resource),
+    (Check::ExecutorTemplate, executor_template::of_resource),
+    (Check::MemoryQuantity, memory_quantity::of_resource),
+    (Check::SparkMemory, spark_memory::of_resource),
+    (Check::NameTooLong, name_too_long::of_resource),
+    (Check::ShellCharacters, shell_characters::of_resource),
+    (Check::MemoryBudget, memory_budget::of_resource),
+    (Check::DuplicateMount, duplicate_mount::of_resource),
+    (Check::UnknownVolume, unknown_volume::of_resource),
+    (Check::FlaggedNode, flagged_node::of_resource),
+    (Check::SubmissionKeys, submission_keys::of_resource),
+    (Check::UnwatchedEdit, unwatched_edit::of_resource),
+];

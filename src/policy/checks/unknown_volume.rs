@@ -1,0 +1,8 @@
+//! Whether every mount has its volume.
+
+use crate::policy::finding::Findings;
+use crate::policy::mutations::Case;
+use crate::policy::subject::Resource;
+
+/// Looks at a resource.
+pub(super) fn of_resource(_resource: &Resource<'_>, _case: &Case<'_>, _findings: &mut Findings) {}
