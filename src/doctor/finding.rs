@@ -63,7 +63,7 @@ const LONGEST: usize = 400;
 /// How something was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// Where: `event`, `log`, `field` or `access`.
+    /// Where: `event`, `log`, `field`, `access` or `dry-run`.
     pub source: &'static str,
     /// The object, and the field or the container in it, such as `Pod team-a/pi-driver, container spark-kubernetes-driver`.
     pub place: String,
@@ -95,6 +95,12 @@ impl Evidence {
     #[must_use]
     pub fn access(account: &ObjectName, says: &str) -> Self {
         Self::new("access", account.to_string(), says)
+    }
+
+    /// What the API server answers to an object that it is to take and not to keep.
+    #[must_use]
+    pub fn answer(object: &ObjectName, says: &str) -> Self {
+        Self::new("dry-run", object.to_string(), says)
     }
 
     fn new(source: &'static str, place: String, says: &str) -> Self {

@@ -265,7 +265,7 @@ objects! {
         conditions: Vec<Condition>,
     }
 
-    /// An apiextensions.k8s.io/v1 `CustomResourceDefinition`, without its schemas.
+    /// An apiextensions.k8s.io/v1 `CustomResourceDefinition`.
     Definition {
         /// Its name.
         metadata: Metadata,
@@ -293,6 +293,8 @@ objects! {
         storage: bool,
         /// The parts of an object that have a path of their own.
         subresources: Value,
+        /// What objects may hold.
+        schema: Value,
     }
 
     /// `status` of a definition.
@@ -347,6 +349,54 @@ objects! {
         service: Option<ServiceReference>,
         /// Who must have signed its certificate: base64 of PEM.
         ca_bundle: String,
+    }
+
+    /// A rbac.authorization.k8s.io/v1 `RoleBinding`, or a `ClusterRoleBinding`, which is in no namespace.
+    Binding {
+        /// Its namespace and name.
+        metadata: Metadata,
+        /// Who gets the rights.
+        subjects: Vec<Subject>,
+        /// Which rights.
+        role_ref: RoleReference,
+    }
+
+    /// Who gets rights.
+    Subject {
+        /// `ServiceAccount`, `User` or `Group`.
+        kind: String,
+        /// The account's namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    }
+
+    /// The role of a binding.
+    RoleReference {
+        /// `Role` or `ClusterRole`.
+        kind: String,
+        /// Its name.
+        name: String,
+    }
+
+    /// A rbac.authorization.k8s.io/v1 `Role`, or a `ClusterRole`, which is in no namespace.
+    Role {
+        /// Its namespace and name.
+        metadata: Metadata,
+        /// What it allows.
+        rules: Vec<PolicyRule>,
+    }
+
+    /// What a role allows.
+    PolicyRule {
+        /// In these API groups; `*` is all.
+        api_groups: Vec<String>,
+        /// These resources; `*` is all.
+        resources: Vec<String>,
+        /// These verbs; `*` is all.
+        verbs: Vec<String>,
+        /// Only objects of these names, where there are any.
+        resource_names: Vec<String>,
     }
 
     /// A Service that a webhook is behind.

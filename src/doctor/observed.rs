@@ -1,10 +1,14 @@
 //! What was collected of a cluster: plain data. A collection is either known, or [`Unseen`] with the reason.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use super::{
     ObjectName,
-    objects::{Definition, Deployment, Event, Pod, Quota, Resource, WebhookConfiguration},
+    objects::{Binding, Definition, Deployment, Event, Pod, Quota, Resource, Role, WebhookConfiguration},
 };
 use crate::policy::{
     Policy,
@@ -79,6 +83,26 @@ pub struct LogKey {
     pub previous: bool,
 }
 
+/// A Service that a webhook is behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WebhookService {
+    /// How many addresses behind it are ready.
+    pub ready: usize,
+    /// How many are not.
+    pub unready: usize,
+    /// The Secrets that its pods mount.
+    pub secrets: Vec<String>,
+}
+
+/// What a Secret that a webhook serves from holds, but for its keys, which are not kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServedCertificate {
+    /// The server's certificate and its chain, PEM text.
+    pub chain: String,
+    /// Who signed it, PEM text; empty where that is not kept there.
+    pub authority: String,
+}
+
 /// What was collected. Where a name was asked for, `resources` and `pods` hold what belongs to it, and nothing else.
 #[derive(Debug)]
 pub struct Observed {
@@ -99,7 +123,13 @@ pub struct Observed {
     pub operator_pods: Seen<Vec<Pod>>,
     /// The webhook configurations of the operator and of ours.
     pub webhooks: Seen<Vec<WebhookConfiguration>>,
-    /// The labels of namespaces, by name.
+    /// The Services that these webhooks are behind; none where there is no such Service.
+    pub services: BTreeMap<ObjectName, Seen<Option<WebhookService>>>,
+    /// The certificates in the Secrets that webhooks serve from; none where there is no such Secret.
+    pub certificates: BTreeMap<ObjectName, Seen<Option<ServedCertificate>>>,
+    /// What the API server said to objects that it was to take and not to keep: nothing where it would have taken them.
+    pub dry_runs: Vec<(ObjectName, Seen<Option<String>>)>,
+    /// The labels of the namespaces asked for, by name.
     pub namespaces: Seen<BTreeMap<String, Texts>>,
     /// The nodes, and what flags them.
     pub nodes: Seen<Arc<Nodes>>,
@@ -120,6 +150,10 @@ pub struct Observed {
     pub accounts: Seen<Vec<ObjectName>>,
     /// What an account that Spark's work runs as lacks of what a driver needs; an empty list is an account that has it all.
     pub missing_rights: BTreeMap<ObjectName, Seen<Vec<Rule>>>,
+    /// The bindings of the namespaces in which an account lacks something, and cluster-wide ones.
+    pub bindings: Seen<Vec<Binding>>,
+    /// The roles of these namespaces, and the cluster roles that bindings name.
+    pub roles: Seen<Vec<Role>>,
     /// The ends of the logs that [`super::workload::logs_wanted`] asked for.
     pub logs: BTreeMap<LogKey, Seen<String>>,
 }
@@ -140,6 +174,9 @@ impl Observed {
             operators: unseen(),
             operator_pods: unseen(),
             webhooks: unseen(),
+            services: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            dry_runs: Vec::new(),
             namespaces: unseen(),
             nodes: unseen(),
             resources: unseen(),
@@ -150,8 +187,43 @@ impl Observed {
             constraints: BTreeMap::new(),
             accounts: unseen(),
             missing_rights: BTreeMap::new(),
+            bindings: unseen(),
+            roles: unseen(),
             logs: BTreeMap::new(),
         }
+    }
+
+    /// Everything that could not be looked at, each once.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<&Unseen> {
+        fn of<T>(seen: &Seen<T>) -> Option<&Unseen> {
+            seen.as_ref().err()
+        }
+        let lists = [
+            of(&self.definitions),
+            of(&self.operators),
+            of(&self.operator_pods),
+            of(&self.webhooks),
+            of(&self.namespaces),
+            of(&self.nodes),
+            of(&self.resources),
+            of(&self.pods),
+            of(&self.events),
+            of(&self.quotas),
+            of(&self.limit_ranges),
+            of(&self.accounts),
+            of(&self.bindings),
+            of(&self.roles),
+        ];
+        let mut all: Vec<_> = lists.into_iter().flatten().collect();
+        all.extend(self.services.values().filter_map(of));
+        all.extend(self.certificates.values().filter_map(of));
+        all.extend(self.dry_runs.iter().filter_map(|(_, answer)| of(answer)));
+        all.extend(self.missing_rights.values().filter_map(of));
+        all.extend(self.logs.values().filter_map(of));
+        let mut said = BTreeSet::new();
+        all.retain(|unseen| said.insert(&unseen.what));
+        all
     }
 
     /// The pods that were seen.

@@ -4,7 +4,7 @@
 
 /// Declares the symptoms: name, what it means, how it is known, what to do.
 macro_rules! symptoms {
-    ($($of_platform:literal { $($symptom:ident $name:literal $means:literal $known:literal $cure:literal,)+ })+) => {
+    ($($of_platform:literal { $($symptom:ident $name:literal $means:literal $known:literal $cure:literal ,)+ })+) => {
         /// Something that is wrong.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(clippy::doc_markdown, reason = "the sentences are for people, who see no backticks")]
@@ -51,16 +51,63 @@ macro_rules! symptoms {
 
 symptoms! {
     true {
+        OperatorMissing "operator-missing"
+            "Nothing makes pods of the operator's resources: its controller is not installed."
+            "No Deployment of any namespace runs it, though its kinds are defined or resources are there."
+            "Install the operator."
+        ,
+        OperatorNotRunning "operator-not-running"
+            "The operator or its webhook is installed and does not run."
+            "None of the pods of its Deployment is ready: it is scaled to 0, cannot be started, or fails again and again."
+            "Scale it up, or repair what its pods and its log say."
+        ,
+        NamespaceNotWatched "namespace-not-watched"
+            "Resources in a namespace are seen by nobody: no status, no event, no pod and no log line, for ever."
+            "No controller of the operator has the namespace among its --namespaces."
+            "Add the namespace to the chart's spark.jobNamespaces."
+        ,
         DefinitionMissing "definition-missing"
             "The cluster does not know a kind of the operator's, so nobody can submit one."
             "There is no CustomResourceDefinition of that name."
-            "Install the definitions of the operator's release.",
+            "Install the definitions of the operator's release."
+        ,
+        DefinitionOutdated "definition-outdated"
+            "A definition is older than the operator: fields that it does not know are dropped in silence."
+            "It does not serve the version, or does not have fields, that operator 2.4.0 works with."
+            "Install the definitions of the operator's release; an upgrade with Helm leaves old ones in place."
+        ,
+        ServiceAccountMissing "service-account-missing"
+            "The account that a driver or server is to run as does not exist, so its pod is refused."
+            "The resource or the operator names it, and it is not among the namespace's accounts."
+            "Make the account, or name another one."
+        ,
+        DriverPermissions "driver-permissions"
+            "Drivers run as an account that may not do what a driver does with its executors."
+            "The API server says what the account may not, as kubectl auth can-i does."
+            "Give it the rights; a binding or role that is nearly right is named."
+        ,
+        WebhookMissing "webhook-missing"
+            "A webhook is not registered, or only half of it."
+            "Its configurations are not there, though something of it is."
+            "Register it again."
+        ,
+        WebhookUnreachable "webhook-unreachable"
+            "The API server cannot call a webhook, and refuses Spark's objects or takes them unchanged."
+            "Its Service is missing or has nobody ready behind it, or a dry run ends in \"failed calling webhook\"."
+            "Have it run again, or take its registration away until it does."
+        ,
+        WebhookCertificate "webhook-certificate"
+            "The API server does not trust a webhook's certificate, and refuses Spark's objects or takes them unchanged."
+            "caBundle is empty or has expired, the served certificate has expired or is signed by somebody else, or a dry run says so."
+            "Renew the certificate and register who signed it."
+        ,
     }
     false {
         NoStatus "no-status"
             "The operator has not taken up a resource."
-            "It is older than a minute and has no status."
-            "See what else is found: the operator, its namespaces, the account.",
+            "It is older than a minute and has no status, though the operator runs and watches its namespace."
+            "See what the operator's log says of it."
+        ,
         PodUnschedulable "pod-unschedulable"
             "No node takes a pod."
             "The scheduler says so in the pod's condition PodScheduled, or in an event FailedScheduling."
@@ -185,12 +232,8 @@ symptoms! {
             "A driver's jobs wait, and it has no executors."
             "Its log says that the initial job has not accepted any resources, and there is no executor."
             "Ask for executors, or see in the log why none come.",
-        PodAccountMissing "pod-account-missing"
-            "The account that a pod is to run as is not there."
-            "The operator says error looking up service account; or a SparkConnect has no status, and there is no such account."
-            "Make it, or name another.",
         ImageMissing "image-missing"
-            "A SparkConnect names no image."
+            "A SparkConnect names no image, so the operator can make no pod of it."
             "It has no status, and neither spec.image nor the server's template name one."
             "Name one.",
         WebhookDenied "webhook-denied"

@@ -27,6 +27,7 @@ pub mod mutation;
 pub mod mutations;
 pub mod names;
 pub mod nodes;
+pub mod operators;
 pub mod outcome;
 pub mod plan;
 pub mod request;

@@ -23,30 +23,30 @@ const OF_RUN: &str = "spark-app-selector";
 /// A pod, or a submission without one, and the resource behind it.
 #[derive(Clone, Copy)]
 pub(super) struct About<'a> {
-    pub observed: &'a Observed,
-    pub pod: Option<&'a Pod>,
+    pub(super) observed: &'a Observed,
+    pub(super) pod: Option<&'a Pod>,
     /// None where Spark was submitted by hand, and where the resource was not seen.
-    pub resource: Option<&'a Resource>,
+    pub(super) resource: Option<&'a Resource>,
 }
 
 impl<'a> About<'a> {
-    pub fn pod(observed: &'a Observed, pod: &'a Pod) -> Self {
+    pub(super) fn pod(observed: &'a Observed, pod: &'a Pod) -> Self {
         let resource = observed.resources().find(|resource| owns(resource, pod));
         Self { observed, pod: Some(pod), resource }
     }
 
-    pub fn resource(observed: &'a Observed, resource: &'a Resource) -> Self {
+    pub(super) fn resource(observed: &'a Observed, resource: &'a Resource) -> Self {
         Self { observed, pod: None, resource: Some(resource) }
     }
 
     /// What a finding is about.
-    pub fn object(&self) -> ObjectName {
+    pub(super) fn object(&self) -> ObjectName {
         let resource = || self.resource.map(Resource::object);
         self.pod.map(Pod::object).or_else(resource).unwrap_or_default()
     }
 
     /// The events about the pod, in the order in which they happened last; not those about an earlier pod of its name.
-    pub fn events(&self) -> Vec<&'a Event> {
+    pub(super) fn events(&self) -> Vec<&'a Event> {
         let Some(pod) = self.pod else { return Vec::new() };
         let Observed { events, .. } = self.observed;
         let object = pod.object();
@@ -60,16 +60,16 @@ impl<'a> About<'a> {
         events
     }
 
-    pub fn namespace(&self) -> &'a str {
+    pub(super) fn namespace(&self) -> &'a str {
         let metadata = self.pod.map(|pod| &pod.metadata).or(self.resource.map(|resource| &resource.metadata));
         metadata.map_or("", |metadata| &metadata.namespace)
     }
 
-    pub fn is_executor(&self) -> bool {
+    pub(super) fn is_executor(&self) -> bool {
         self.pod.is_some_and(|pod| pod.role() == "executor")
     }
 
-    pub fn is_connect(&self) -> bool {
+    pub(super) fn is_connect(&self) -> bool {
         self.resource.is_some_and(|resource| resource.kind == ResourceKind::SparkConnect)
             || self
                 .pod
@@ -77,7 +77,7 @@ impl<'a> About<'a> {
     }
 
     /// `driver`, `executor` or `server`: where the resource describes the pod.
-    pub fn section(&self) -> &'static str {
+    pub(super) fn section(&self) -> &'static str {
         match (self.is_executor(), self.is_connect()) {
             (true, _) => "executor",
             (_, true) => "server",
@@ -102,14 +102,14 @@ impl<'a> About<'a> {
     }
 
     /// A field of the resource's spec: of the application that a schedule makes, where it is one.
-    pub fn spec(&self, path: &str) -> Option<&'a Value> {
+    pub(super) fn spec(&self, path: &str) -> Option<&'a Value> {
         let resource = self.resource?;
         let root = if resource.kind == ResourceKind::ScheduledSparkApplication { "/spec/template" } else { "/spec" };
         resource.json.pointer(&format!("{root}{path}")).filter(|value| !value.is_null())
     }
 
     /// The command that changes the resource's spec, and has what runs of it run anew; nothing where there is no resource.
-    pub fn patch(&self, spec: &Value) -> Option<String> {
+    pub(super) fn patch(&self, spec: &Value) -> Option<String> {
         let (kind, name) = self.author()?;
         let patch = if kind == "scheduledsparkapplication" {
             json!({"spec": {"template": spec}})
@@ -125,7 +125,7 @@ impl<'a> About<'a> {
     }
 
     /// The command, or what to give `spark-submit`, that sets keys of Spark's configuration.
-    pub fn configure(&self, keys: &[(&str, &str)]) -> String {
+    pub(super) fn configure(&self, keys: &[(&str, &str)]) -> String {
         let conf: Map<String, Value> = keys.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
         self.patch(&json!({"sparkConf": conf})).unwrap_or_else(|| {
             let conf = keys.iter().map(|(key, value)| format!("--conf {key}={}", quoted(value)));
@@ -134,14 +134,14 @@ impl<'a> About<'a> {
     }
 
     /// The command that sets the memory of the pod's heap.
-    pub fn heap(&self, memory: &str) -> String {
+    pub(super) fn heap(&self, memory: &str) -> String {
         let section = self.section();
         self.patch(&json!({section: {"memory": memory}}))
             .unwrap_or_else(|| format!("--conf spark.{}.memory={memory}", self.spark_section()))
     }
 
     /// The command that sets the memory beside the heap.
-    pub fn overhead(&self, memory: &str) -> String {
+    pub(super) fn overhead(&self, memory: &str) -> String {
         let section = self.section();
         if self.is_connect() {
             // A Connect server's memory limit is its template's alone.
@@ -152,12 +152,12 @@ impl<'a> About<'a> {
     }
 
     /// `driver` or `executor`, as Spark's own keys have it.
-    pub fn spark_section(&self) -> &'static str {
+    pub(super) fn spark_section(&self) -> &'static str {
         if self.is_executor() { "executor" } else { "driver" }
     }
 
     /// The command that has the pod made anew, with empty volumes.
-    pub fn delete(&self) -> String {
+    pub(super) fn delete(&self) -> String {
         let namespace = self.namespace();
         match (self.pod, self.resource) {
             (Some(pod), _) if !self.is_connect() || !self.is_executor() => {
@@ -174,20 +174,32 @@ impl<'a> About<'a> {
         }
     }
 
+    /// The command that has what failed run again as it is.
+    pub(super) fn again(&self) -> String {
+        let namespace = self.namespace();
+        match self.resource {
+            Some(resource) if resource.kind == ResourceKind::SparkApplication => {
+                let name = &resource.metadata.name;
+                format!("kubectl get sparkapplication {name} -n {namespace} -o yaml | kubectl replace --force -f -")
+            }
+            _ => self.delete(),
+        }
+    }
+
     /// Spark's own container.
-    pub fn container(&self) -> Option<&'a Container> {
+    pub(super) fn container(&self) -> Option<&'a Container> {
         let containers = &self.pod?.spec.containers;
         let own = |container: &&Container| [DRIVER_CONTAINER, EXECUTOR_CONTAINER].contains(&container.name.as_str());
         containers.iter().find(own).or(containers.first())
     }
 
-    pub fn image(&self) -> &'a str {
+    pub(super) fn image(&self) -> &'a str {
         let named = |path| self.spec(path).and_then(Value::as_str);
         self.container().map(|container| container.image.as_str()).or_else(|| named("/image")).unwrap_or_default()
     }
 
     /// The version of Spark in the image, as its tag or the resource has it.
-    pub fn version(&self) -> Option<SparkVersion> {
+    pub(super) fn version(&self) -> Option<SparkVersion> {
         let tag = ImageReference::parse(self.image()).spark_version().filter(|version| version.major >= 3);
         let declared = || SparkVersion::parse(self.spec("/sparkVersion")?.as_str()?);
         let label = || SparkVersion::parse(self.pod?.metadata.labels.get("spark-version")?);
@@ -195,12 +207,12 @@ impl<'a> About<'a> {
     }
 
     /// The value of a key of Spark's configuration, as far as the resource has it.
-    pub fn configured(&self, key: &str) -> Option<&'a str> {
+    pub(super) fn configured(&self, key: &str) -> Option<&'a str> {
         self.spec("/sparkConf")?.get(key)?.as_str()
     }
 
     /// What the pod runs as, where it says so.
-    pub fn account(&self) -> Option<ObjectName> {
+    pub(super) fn account(&self) -> Option<ObjectName> {
         let account = &self.pod?.spec.service_account_name;
         (!account.is_empty()).then(|| ObjectName::of("ServiceAccount", self.namespace(), account))
     }

@@ -21,6 +21,9 @@ pub(super) fn look(about: &About<'_>, status: &ContainerStatus, ended: &Terminat
         return memory::ended(about, status, ended);
     }
     let said = said(about, status);
+    if said.as_ref().is_some_and(|(said, _)| told::is_told_elsewhere(&said.cause, about)) {
+        return None;
+    }
     if let Some((said, evidence)) = &said
         && let Some(finding) = told::finding(said, about, vec![evidence.clone(), ended_with(about, status, ended)])
     {

@@ -33,7 +33,13 @@ pub(super) fn look(about: &About<'_>) -> Option<Finding> {
         ) || matches!(cause, Cause::Template | Cause::DuplicateMount(_) | Cause::AccountMissing(_) | Cause::ConnectCore)
     };
     if let Some(said) = said::by(log).filter(|said| refused(&said.cause)) {
-        return told::finding(&said, about, evidence(&said.line));
+        let is_mended = matches!(said.cause, Cause::Forbidden { .. }) && !about.observed.missing_rights.is_empty();
+        // Spark goes on asking: a refusal that is mended is but a line of its past.
+        return if is_mended || told::is_told_elsewhere(&said.cause, about) {
+            None
+        } else {
+            told::finding(&said, about, evidence(&said.line))
+        };
     }
     let waits = log.lines().rev().find(|line| line.contains(WAITS))?;
     let instances = about.spec("/executor/instances").and_then(serde_json::Value::as_i64);

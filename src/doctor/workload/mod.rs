@@ -7,7 +7,7 @@
 //! ended       a container ended badly: by what it said (said, told), or how it ended (memory)
 //! executors   it runs, and has no executors
 //! submission  the operator could not submit an application
-//! unanswered  the operator says nothing of a resource
+//! unanswered  the operator says nothing of a Connect server
 //! about       whose it is, and the commands that change what it came from
 //! ```
 //! A workload that is well is silent, whatever its events and logs say of earlier.
@@ -26,7 +26,10 @@ mod unanswered;
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Level, LogKey, Look, Observed, Symptom, objects::Pod};
+use super::{
+    Finding, Level, LogKey, Look, Observed, Symptom,
+    objects::{Pod, Resource},
+};
 use crate::policy::subject::ResourceKind;
 use about::{About, is_executor_of};
 use stage::Stage;
@@ -98,6 +101,11 @@ fn is_done(about: &About<'_>) -> bool {
     about
         .resource
         .is_some_and(|resource| resource.kind == ResourceKind::SparkApplication && DONE.contains(&resource.state()))
+}
+
+/// Whether it is told why a resource has no status.
+pub(super) fn explains(observed: &Observed, resource: &Resource) -> bool {
+    unanswered::explained(observed, resource).is_some()
 }
 
 /// The logs that findings are made of: only of pods that are in trouble, since each is a request.

@@ -83,8 +83,8 @@ pub(super) enum By {
 /// A cause, and the line that says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Said {
-    pub cause: Cause,
-    pub line: String,
+    pub(super) cause: Cause,
+    pub(super) line: String,
 }
 
 /// What was seen on the way to a line.
@@ -212,7 +212,9 @@ fn ivy(line: &str, before: &Before) -> Option<(Cause, usize)> {
         return Some((cause, place));
     }
     let is_ivys = line.contains("/.ivy2") || line.contains("resolved-org.apache.spark-spark-submit-parent-");
-    if let Some(place) = line.find("java.io.FileNotFoundException: ").filter(|_| is_ivys || before.is_resolving) {
+    // The application's own file may be missing too.
+    let is_ivys = is_ivys || (before.is_resolving && line.contains("/cache/"));
+    if let Some(place) = line.find("java.io.FileNotFoundException: ").filter(|_| is_ivys) {
         let path = line[place..].trim_start_matches("java.io.FileNotFoundException: ");
         let path = path.rsplit_once(" (").map_or(path, |(path, _)| path);
         // What another process has moved away meanwhile.

@@ -30,6 +30,9 @@ pub(super) fn look(observed: &Observed, findings: &mut Vec<Finding>) {
         let evidence = |line: &str| vec![Evidence::field(&object, "status.applicationState.errorMessage", line)];
         let said = said::by(message);
         let known = said.as_ref().filter(|said| said.cause != Cause::Exception);
+        if known.is_some_and(|said| told::is_told_elsewhere(&said.cause, &about)) {
+            continue;
+        }
         if let Some(finding) = known.and_then(|said| told::finding(said, &about, evidence(&said.line))) {
             findings.push(finding);
             continue;

@@ -1,5 +1,7 @@
 //! What a log or the operator says, as a finding: which symptom it is, in whose words, and what cures it here.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     said::{By, Cause, Said},
 };
 use crate::{
-    doctor::{Cure, Evidence, Finding, Level, Rule, Symptom},
+    doctor::{Cure, Evidence, Finding, Level, ObjectName, Rule, Symptom},
     policy::values::{coordinates::names_connect_package, image::ImageReference, spark_version::SparkVersion},
 };
 
@@ -97,9 +99,9 @@ fn explained(cause: &Cause, about: &About<'_>) -> Option<(Symptom, String, Cure)
                 "kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o wide",
             ),
         ),
-        Cause::Forbidden { account, rules } => forbidden(account, rules.iter(), about),
+        Cause::Forbidden { account, rules } => forbidden(account, rules, about),
         Cause::CleanupForbidden { account, rules } => {
-            let (_, _, cure) = forbidden(account, rules.iter(), about);
+            let (_, _, cure) = forbidden(account, rules, about);
             let problem =
                 "the account may not delete what a job leaves behind: its services and config maps stay".to_owned();
             (Symptom::CleanupForbidden, problem, cure)
@@ -332,17 +334,45 @@ fn connect_core(about: &About<'_>) -> Option<(Symptom, String, Cure)> {
     ))
 }
 
-pub(super) fn account_missing(account: &str, about: &About<'_>) -> (Symptom, String, Cure) {
-    let name = account.rsplit('/').next().unwrap_or_default();
-    let namespace = about.namespace();
+fn account_missing(account: &str, about: &About<'_>) -> (Symptom, String, Cure) {
+    let wanted = account_of(account, about);
+    let ObjectName { namespace, name, .. } = &wanted;
+    if about.observed.accounts.is_ok() {
+        return (
+            Symptom::ServiceAccountMissing,
+            format!("the service account {name} was not there when its pod was to be made; it is now"),
+            Cure::of("Submit it again:", about.again()),
+        );
+    }
     (
-        Symptom::PodAccountMissing,
-        format!("there is no service account {name} in the namespace {namespace}, which the pod is to run as"),
+        Symptom::ServiceAccountMissing,
+        format!("there is no service account {name} in the namespace {namespace}, which its pod is to run as"),
         Cure::of(
             "Make it and give it its rights, or name one that is there (spec.driver.serviceAccount):",
             format!("kubectl create serviceaccount {name} -n {namespace}\n{}", rights(namespace, name)),
         ),
     )
+}
+
+/// Whether another finding tells of it: an account that is still missing, or still lacks rights, is found by what looks at accounts.
+pub(super) fn is_told_elsewhere(cause: &Cause, about: &About<'_>) -> bool {
+    match cause {
+        Cause::AccountMissing(account) => {
+            let wanted = account_of(account, about);
+            about.observed.accounts.as_ref().is_ok_and(|accounts| !accounts.contains(&wanted))
+        }
+        Cause::Forbidden { account, .. } | Cause::CleanupForbidden { account, .. } => {
+            let asked = about.observed.missing_rights.get(&account_of(account, about));
+            matches!(asked, Some(Ok(missing)) if !missing.is_empty())
+        }
+        _ => false,
+    }
+}
+
+/// An account as `namespace/name`; the pod's own where no name was said.
+fn account_of(account: &str, about: &About<'_>) -> ObjectName {
+    let own = || about.account().unwrap_or_else(|| ObjectName::of("ServiceAccount", about.namespace(), "default"));
+    account.split_once('/').map_or_else(own, |(namespace, name)| ObjectName::of("ServiceAccount", namespace, name))
 }
 
 fn rights(namespace: &str, account: &str) -> String {
@@ -352,19 +382,20 @@ fn rights(namespace: &str, account: &str) -> String {
     )
 }
 
-fn forbidden<'r>(account: &str, rules: impl Iterator<Item = &'r Rule>, about: &About<'_>) -> (Symptom, String, Cure) {
-    let own = about.account().map(|account| account.name);
-    let (namespace, name) = match account.split_once('/') {
-        Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),
-        None => (about.namespace().to_owned(), own.unwrap_or_else(|| "default".to_owned())),
+fn forbidden(account: &str, rules: &BTreeSet<Rule>, about: &About<'_>) -> (Symptom, String, Cure) {
+    let account = account_of(account, about);
+    let ObjectName { namespace, name, .. } = &account;
+    let what: Vec<_> = rules.iter().take(6).map(|rule| format!("{} {}", rule.verb, rule.resource)).collect();
+    let what = if what.is_empty() { "use the Kubernetes API here".to_owned() } else { what.join(", ") };
+    // A log remembers what is mended.
+    let (problem, cure) = if matches!(about.observed.missing_rights.get(&account), Some(Ok(_))) {
+        let problem = format!("the service account {name} was not allowed to {what}; now it is");
+        (problem, Cure::of("Have it run again:", about.again()))
+    } else {
+        let problem = format!("the service account {name} may not {what}");
+        (problem, Cure::of("Give it what a driver needs, and have the pod made anew:", rights(namespace, name)))
     };
-    let rules: Vec<_> = rules.take(6).map(|rule| format!("{} {}", rule.verb, rule.resource)).collect();
-    let what = if rules.is_empty() { "use the Kubernetes API here".to_owned() } else { rules.join(", ") };
-    (
-        Symptom::DriverForbidden,
-        format!("the service account {name} may not {what}"),
-        Cure::of("Give it what a driver needs, and have the pod made anew:", rights(&namespace, &name)),
-    )
+    (Symptom::DriverForbidden, problem, cure)
 }
 
 fn refused(pod: &str, by: By, message: &str, about: &About<'_>) -> (Symptom, String, Cure) {

@@ -1,10 +1,11 @@
-//! Resources that the operator has taken up without a word: Connect servers that it cannot make a pod for, and whatever has no status.
+//! Connect servers that operator 2.4.0 can make no pod for, which it tells nobody but its own log: no status, no event
+//! (internal/controller/sparkconnect/reconciler.go).
 
 use serde_json::{Value, json};
 
-use super::about::About;
+use super::about::{About, owns};
 use crate::{
-    doctor::{Cure, Evidence, Finding, Level, ObjectName, Observed, Symptom, objects::Resource},
+    doctor::{Cure, Evidence, Finding, Level, Observed, Symptom, objects::Resource},
     policy::subject::ResourceKind,
 };
 
@@ -12,90 +13,52 @@ use crate::{
 const PATIENCE: i64 = 60;
 
 pub(super) fn look(observed: &Observed, findings: &mut Vec<Finding>) {
-    for resource in observed.resources() {
-        let is_old = observed.age(&resource.metadata.creation_timestamp).is_some_and(|age| age > PATIENCE);
-        if !is_old || resource.metadata.is_being_deleted() || is_suspended(resource) || !resource.state().is_empty() {
-            continue;
-        }
-        let has_pod = observed.pods().any(|pod| super::about::owns(resource, pod));
-        let about = About::resource(observed, resource);
-        let known = (resource.kind == ResourceKind::SparkConnect && !has_pod).then(|| connect(&about)).flatten();
-        findings.push(known.unwrap_or_else(|| {
-            let object = resource.object();
-            Finding {
-                symptom: Symptom::NoStatus,
-                level: Level::Error,
-                problem: "the operator has said nothing of it".to_owned(),
-                evidence: vec![Evidence::field(&object, "status", "nothing")],
-                cure: Cure::of(
-                    "See that the operator runs and watches the namespace, and what it logs of it:",
-                    format!(
-                        "kubectl logs -A -l app.kubernetes.io/name=spark-operator --tail=-1 | grep {}",
-                        object.name
-                    ),
-                ),
-                object,
-            }
-        }));
-    }
+    findings.extend(observed.resources().filter_map(|resource| explained(observed, resource)));
 }
 
-fn is_suspended(resource: &Resource) -> bool {
-    resource.json["spec"]["suspend"] == true
-}
-
-/// What operator 2.4.0 fails on and tells only its own log (internal/controller/sparkconnect/reconciler.go).
-fn connect(about: &About<'_>) -> Option<Finding> {
-    let object = about.object();
-    let executor = about.spec("/executor/template");
-    if executor.is_none() {
-        let template =
-            json!({"executor": {"template": {"spec": {"containers": [{"name": "spark-kubernetes-executor"}]}}}});
-        return Some(Finding {
-            symptom: Symptom::ExecutorTemplate,
-            level: Level::Error,
-            problem: "it has no spec.executor.template, on which the operator fails again and again".to_owned(),
-            evidence: vec![
-                Evidence::field(&object, "spec.executor.template", "nothing"),
-                Evidence::field(&object, "status", "nothing"),
-            ],
-            cure: Cure::of("Give it one:", about.patch(&template).unwrap_or_default()),
-            object,
-        });
-    }
-    let template = about.spec("/server/template/spec");
-    let container = template.and_then(|it| it["containers"].as_array()?.first()?["image"].as_str());
-    let image = about.spec("/image").and_then(Value::as_str).unwrap_or_default();
-    if image.is_empty() && container.unwrap_or_default().is_empty() {
-        return Some(Finding {
-            symptom: Symptom::ImageMissing,
-            level: Level::Error,
-            problem: "neither spec.image nor the server's template names an image".to_owned(),
-            evidence: vec![
-                Evidence::field(&object, "spec.image", "nothing"),
-                Evidence::field(&object, "status", "nothing"),
-            ],
-            cure: Cure::of("Name one:", about.patch(&json!({"image": "apache/spark:3.5.7"})).unwrap_or_default()),
-            object,
-        });
-    }
-    let named = |template: &Value| template["serviceAccountName"].as_str().map(str::to_owned);
-    let account = template.and_then(named).filter(|name| !name.is_empty()).unwrap_or_else(|| "default".to_owned());
-    let wanted = ObjectName::of("ServiceAccount", about.namespace(), &account);
-    let accounts = about.observed.accounts.as_ref().ok()?;
-    if accounts.contains(&wanted) {
+/// Why a resource has no status, where the resource itself shows it.
+pub(super) fn explained(observed: &Observed, resource: &Resource) -> Option<Finding> {
+    let is_old = observed.age(&resource.metadata.creation_timestamp).is_some_and(|age| age > PATIENCE);
+    let has_pod = || observed.pods().any(|pod| owns(resource, pod));
+    let waits = resource.state().is_empty() && is_old && !resource.metadata.is_being_deleted();
+    if resource.kind != ResourceKind::SparkConnect || !waits || has_pod() {
         return None;
     }
-    let (_, problem, cure) = super::told::account_missing(&account, about);
-    Some(Finding {
-        symptom: Symptom::PodAccountMissing,
-        level: Level::Error,
-        problem,
-        evidence: vec![
-            Evidence::field(&object, "spec.server.template.spec.serviceAccountName", &account),
-            Evidence::field(&wanted, "metadata.name", "not found"),
-        ],
+    let about = About::resource(observed, resource);
+    without_template(&about).or_else(|| without_image(&about))
+}
+
+fn without_template(about: &About<'_>) -> Option<Finding> {
+    if about.spec("/executor/template").is_some() {
+        return None;
+    }
+    let container = json!({"name": "spark-kubernetes-executor"});
+    let template = json!({"executor": {"template": {"spec": {"containers": [container]}}}});
+    let problem = "it has no spec.executor.template, on which the operator fails again and again";
+    let cure = Cure::of("Give it one:", about.patch(&template).unwrap_or_default());
+    Some(finding(about, Symptom::ExecutorTemplate, "spec.executor.template", problem, cure))
+}
+
+fn without_image(about: &About<'_>) -> Option<Finding> {
+    let containers = about.spec("/server/template/spec/containers").and_then(Value::as_array);
+    let is_image = |image: &Value| image.as_str().is_some_and(|image| !image.is_empty());
+    if about.spec("/image").is_some_and(is_image) || containers.into_iter().flatten().any(|it| is_image(&it["image"])) {
+        return None;
+    }
+    let version = about.version().map_or_else(|| "3.5.7".to_owned(), |version| version.to_string());
+    let cure =
+        Cure::of("Name one:", about.patch(&json!({"image": format!("apache/spark:{version}")})).unwrap_or_default());
+    Some(finding(
+        about,
+        Symptom::ImageMissing,
+        "spec.image",
+        "neither spec.image nor the server's template names an image",
         cure,
-        object,
-    })
+    ))
+}
+
+fn finding(about: &About<'_>, symptom: Symptom, path: &str, problem: &str, cure: Cure) -> Finding {
+    let object = about.object();
+    let evidence = vec![Evidence::field(&object, path, "nothing"), Evidence::field(&object, "status", "nothing")];
+    Finding { symptom, level: Level::Error, object, problem: problem.to_owned(), evidence, cure }
 }

@@ -1,0 +1,470 @@
+//! The webhooks that Spark's objects pass, ours and the operator's: registered, served, trusted, reached.
+//!
+//! Of a webhook that fails nobody learns but who submits: with `failurePolicy: Fail` the API server refuses what it would be asked
+//! about, with `Ignore` it takes the object unchanged and says nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::json;
+
+use super::{
+    certificate::{certificates, expiry, refused},
+    operators,
+};
+use crate::{
+    doctor::{
+        Cure, Evidence, Finding, Level, ObjectName, Observed, Symptom,
+        objects::{WebhookConfiguration, WebhookEntry},
+        observed::ServedCertificate,
+    },
+    policy::{
+        names::{ENABLED, MUTATED},
+        values::timestamp,
+    },
+};
+
+/// What the names of our webhooks end with, and of the operator's.
+const OURS: &str = ".spark-admission.io";
+const OPERATORS: &str = ".sparkoperator.k8s.io";
+/// The kinds of configurations.
+const KINDS: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+
+/// Whether a configuration is ours or the operator's.
+#[must_use]
+pub fn is_of_spark(configuration: &WebhookConfiguration) -> bool {
+    configuration.is_ours() || configuration.webhooks.iter().any(|webhook| webhook.name.ends_with(OPERATORS))
+}
+
+impl WebhookConfiguration {
+    /// The Services that its webhooks are behind.
+    pub fn services(&self) -> impl Iterator<Item = ObjectName> {
+        self.webhooks.iter().filter_map(WebhookEntry::service)
+    }
+
+    fn is_ours(&self) -> bool {
+        self.webhooks.iter().any(|webhook| webhook.name.ends_with(OURS))
+    }
+
+    fn object(&self) -> ObjectName {
+        ObjectName::global(&self.kind, &self.metadata.name)
+    }
+
+    /// Whose it is.
+    fn owner(&self) -> &'static str {
+        if self.is_ours() { "spark-admission" } else { "the operator" }
+    }
+
+    /// An error where objects are refused while it does not work, a warning where they come in unchanged.
+    fn level(&self) -> Level {
+        let refuses = self.webhooks.iter().any(|webhook| webhook.failure_policy != "Ignore");
+        if refuses { Level::Error } else { Level::Warning }
+    }
+}
+
+impl WebhookEntry {
+    fn service(&self) -> Option<ObjectName> {
+        let service = self.client_config.service.as_ref()?;
+        Some(ObjectName::of("Service", &service.namespace, &service.name))
+    }
+}
+
+/// The configurations that were seen.
+fn configurations(observed: &Observed) -> impl Iterator<Item = &WebhookConfiguration> {
+    observed.webhooks.iter().flatten()
+}
+
+/// The Secrets that webhooks serve from: of the operator's as its arguments name it, and those that pods behind Services mount.
+#[must_use]
+pub fn secrets(observed: &Observed) -> BTreeSet<ObjectName> {
+    let of_operators =
+        observed.operators.iter().flatten().filter(|it| operators::is_webhook(it)).filter_map(|deployment| {
+            let value = |flag: &str| operators::arguments(deployment).into_iter().find_map(|it| it.strip_prefix(flag));
+            let namespace = value("--webhook-secret-namespace=").unwrap_or(&deployment.metadata.namespace);
+            Some(ObjectName::of("Secret", namespace, value("--webhook-secret-name=")?))
+        });
+    let mounted =
+        observed.services.iter().filter_map(|(service, found)| Some((service, found.as_ref().ok()?.as_ref()?)));
+    let mounted = mounted.flat_map(|(service, found)| {
+        found.secrets.iter().map(|secret| ObjectName::of("Secret", &service.namespace, secret))
+    });
+    of_operators.chain(mounted).collect()
+}
+
+/// A namespace in which it can be tried whether webhooks answer: the one asked for, else the first with Spark's work.
+#[must_use]
+pub fn namespace_to_try(observed: &Observed) -> Option<String> {
+    let opted_out = |namespace: &str| {
+        let labels = observed.namespaces.as_ref().ok().and_then(|all| all.get(namespace));
+        labels.is_some_and(|labels| labels.get(ENABLED).is_some_and(|value| value == "false"))
+    };
+    let of_resources = observed.resources().map(|resource| resource.metadata.namespace.as_str());
+    let of_pods = observed.pods().map(|pod| pod.metadata.namespace.as_str());
+    let found = observed.asked.namespace.as_deref().into_iter().chain(of_resources).chain(of_pods);
+    found.into_iter().find(|namespace| !opted_out(namespace)).map(str::to_owned)
+}
+
+/// Half a registration, or none though there was one.
+pub(super) fn look_at_registrations(observed: &Observed, findings: &mut Vec<Finding>) {
+    if observed.webhooks.is_err() {
+        return;
+    }
+    let mut by_name: BTreeMap<&str, Vec<&WebhookConfiguration>> = BTreeMap::new();
+    for configuration in configurations(observed).filter(|it| it.is_ours()) {
+        by_name.entry(&configuration.metadata.name).or_default().push(configuration);
+    }
+    for (name, registered) in &by_name {
+        if let Some(kind) = KINDS.into_iter().find(|kind| registered.iter().all(|it| it.kind != *kind)) {
+            let evidence = vec![Evidence::field(&registered[0].object(), "metadata.name", name)];
+            findings.push(unregistered(ObjectName::global(kind, name), "only the other half is registered", evidence));
+        }
+    }
+    let changed = observed.pods().find(|pod| pod.metadata.annotations.contains_key(MUTATED));
+    if let (true, Some(pod)) = (by_name.is_empty(), changed) {
+        let by = &pod.metadata.annotations[MUTATED];
+        let evidence = vec![Evidence::field(&pod.object(), &format!("metadata.annotations[{MUTATED}]"), by)];
+        let object = ObjectName::global(KINDS[0], "spark-admission");
+        findings.push(unregistered(object, "the webhook changed pods here and is no longer registered", evidence));
+    }
+    let has_theirs = configurations(observed).any(|it| !it.is_ours());
+    let deployment = observed.operators.iter().flatten().find(|it| operators::is_webhook(it));
+    if let (false, Some(deployment)) = (has_theirs, deployment) {
+        let object = deployment.metadata.object("Deployment");
+        let (namespace, name) = (object.namespace.clone(), object.name.clone());
+        let release = deployment.metadata.labels.get("app.kubernetes.io/instance").unwrap_or(&name);
+        findings.push(Finding {
+            symptom: Symptom::WebhookMissing,
+            level: Level::Warning,
+            problem: "the operator's webhook runs and is not registered: volumes, affinity and the like of driver and executor are left out".to_owned(),
+            evidence: vec![Evidence::field(&object, "--mutating-webhook-name", "no configuration of the operator's webhooks is registered")],
+            cure: Cure::of(
+                "Have the chart register it again:",
+                format!("helm get manifest {release} -n {namespace} | kubectl apply -f -"),
+            ),
+            object,
+        });
+    }
+}
+
+fn unregistered(object: ObjectName, why: &str, evidence: Vec<Evidence>) -> Finding {
+    Finding {
+        symptom: Symptom::WebhookMissing,
+        level: Level::Warning,
+        problem: format!("spark-admission is not registered: {why}"),
+        evidence,
+        cure: Cure::of(
+            "Register it as it was installed: by manifests/webhook.yaml with your CA as caBundle, or from outside of the cluster:",
+            "spark-admission serve --kubeconfig ~/.kube/config --register --url https://HOST:8443",
+        ),
+        object,
+    }
+}
+
+/// Services that are not there, or that nobody is ready behind.
+pub(super) fn look_at_services(observed: &Observed, findings: &mut Vec<Finding>) {
+    for (service, found) in &observed.services {
+        let Ok(found) = found else { continue };
+        let mut registered = configurations(observed).filter(|it| it.services().any(|name| name == *service));
+        let Some(configuration) = registered.next() else { continue };
+        let (problem, says) = match found {
+            None => ("there is no such Service", "not found".to_owned()),
+            Some(it) if it.ready == 0 => ("no pod behind it is ready", format!("0 ready, {} not ready", it.unready)),
+            Some(_) => continue,
+        };
+        // Said already, with the reason.
+        let halted = observed.operators.iter().flatten().any(|it| {
+            operators::is_webhook(it) && it.metadata.namespace == service.namespace && it.status.ready_replicas == 0
+        });
+        if halted && !configuration.is_ours() {
+            continue;
+        }
+        let field = if found.is_none() { "metadata.name" } else { "endpoints" };
+        let evidence = vec![
+            Evidence::field(&configuration.object(), "webhooks[].clientConfig.service", service),
+            Evidence::field(service, field, says),
+        ];
+        findings.push(unreachable(configuration, service, problem, evidence));
+    }
+}
+
+fn unreachable(
+    configuration: &WebhookConfiguration,
+    object: &ObjectName,
+    problem: &str,
+    evidence: Vec<Evidence>,
+) -> Finding {
+    let ObjectName { namespace, .. } = object;
+    let name = &configuration.metadata.name;
+    let (sentence, copy) = if configuration.is_ours() {
+        (
+            "Have the webhook run again; where that takes time, remove its registration, which leaves Spark's work as it is submitted:",
+            format!("kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {name}"),
+        )
+    } else {
+        (
+            "Have the operator's webhook run again:",
+            format!(
+                "kubectl rollout restart deployment -n {namespace} -l app.kubernetes.io/component=webhook,app.kubernetes.io/name=spark-operator"
+            ),
+        )
+    };
+    Finding {
+        symptom: Symptom::WebhookUnreachable,
+        level: configuration.level(),
+        problem: format!(
+            "the API server cannot reach the webhook of {}: {problem}; {}",
+            configuration.owner(),
+            consequence(configuration)
+        ),
+        evidence,
+        cure: Cure::of(sentence, copy),
+        object: object.clone(),
+    }
+}
+
+fn consequence(configuration: &WebhookConfiguration) -> &'static str {
+    match configuration.level() {
+        Level::Error => "it refuses what the webhook would be asked about",
+        Level::Warning => "it takes Spark's work as if there were no webhook",
+    }
+}
+
+/// What the API server is told to trust: nothing, what has expired, or what did not sign what is served.
+pub(super) fn look_at_certificates(observed: &Observed, findings: &mut Vec<Finding>) {
+    for configuration in configurations(observed) {
+        let mut seen = BTreeSet::new();
+        for webhook in &configuration.webhooks {
+            let bundle = &webhook.client_config.ca_bundle;
+            if !seen.insert((bundle, webhook.service())) {
+                continue;
+            }
+            if let Some((problem, evidence)) = distrusted(configuration, webhook, observed) {
+                findings.push(untrusted(configuration, &problem, evidence, observed));
+            }
+        }
+    }
+}
+
+/// What is wrong with a webhook's certificate or with what is trusted, and how that is seen.
+fn distrusted(
+    configuration: &WebhookConfiguration,
+    webhook: &WebhookEntry,
+    observed: &Observed,
+) -> Option<(String, Vec<Evidence>)> {
+    let object = configuration.object();
+    let path = format!("webhooks[{}].clientConfig.caBundle", webhook.name);
+    let bundle = &webhook.client_config.ca_bundle;
+    let service = webhook.service();
+    if bundle.is_empty() {
+        // A URL may have a certificate that everybody trusts; nobody signs one for a Service.
+        let evidence = vec![Evidence::field(&object, &path, "empty")];
+        return service.is_some().then(|| ("caBundle is empty, so the API server trusts nobody".to_owned(), evidence));
+    }
+    let trusted = certificates(&String::from_utf8(STANDARD.decode(bundle).unwrap_or_default()).unwrap_or_default());
+    if trusted.is_empty() {
+        let evidence = vec![Evidence::field(&object, &path, "no certificate in PEM text")];
+        return Some(("caBundle holds no certificate".to_owned(), evidence));
+    }
+    let until = trusted.iter().filter_map(expiry).max();
+    if let Some(until) = until.filter(|until| *until < observed.now) {
+        let evidence = vec![Evidence::field(&object, &path, format!("valid until {}", date(until)))];
+        return Some(("what caBundle trusts has expired".to_owned(), evidence));
+    }
+    let service = service?;
+    let host = format!("{}.{}.svc", service.name, service.namespace);
+    let (secret, served) = served_by(&service, configuration, observed)?;
+    let chain = certificates(&served.chain);
+    let why = refused(&chain, &trusted, &host, observed.now)?;
+    let until =
+        chain.first().and_then(expiry).map_or_else(String::new, |until| format!(", valid until {}", date(until)));
+    let evidence = vec![
+        Evidence::field(secret, "data, the server's certificate", format!("{why}{until}")),
+        Evidence::field(&object, &path, format!("{} certificates", trusted.len())),
+    ];
+    Some((format!("the certificate that is served {why}"), evidence))
+}
+
+/// The certificate that is served behind a Service, where it is known which it is.
+fn served_by<'a>(
+    service: &ObjectName,
+    configuration: &WebhookConfiguration,
+    observed: &'a Observed,
+) -> Option<(&'a ObjectName, &'a ServedCertificate)> {
+    let mut of_operators = Vec::new();
+    for deployment in observed.operators.iter().flatten().filter(|it| operators::is_webhook(it)) {
+        let arguments = operators::arguments(deployment);
+        if arguments.contains(&format!("--webhook-svc-name={}", service.name).as_str()) {
+            of_operators.extend(arguments.into_iter().filter_map(|it| it.strip_prefix("--webhook-secret-name=")));
+        }
+    }
+    let mounted = observed.services.get(service).and_then(|found| found.as_ref().ok()?.as_ref());
+    let is_its = |secret: &ObjectName| {
+        let is_mounted = mounted.is_some_and(|service| service.secrets.contains(&secret.name));
+        secret.namespace == service.namespace
+            && (is_mounted || !configuration.is_ours() && of_operators.contains(&secret.name.as_str()))
+    };
+    let mut found = observed.certificates.iter().filter(|(secret, _)| is_its(secret));
+    found.find_map(|(secret, served)| {
+        Some((secret, served.as_ref().ok()?.as_ref()?)).filter(|(_, it)| !it.chain.is_empty())
+    })
+}
+
+fn untrusted(
+    configuration: &WebhookConfiguration,
+    problem: &str,
+    evidence: Vec<Evidence>,
+    observed: &Observed,
+) -> Finding {
+    Finding {
+        symptom: Symptom::WebhookCertificate,
+        level: configuration.level(),
+        problem: format!(
+            "the API server does not trust the webhook of {}: {problem}; {}",
+            configuration.owner(),
+            consequence(configuration)
+        ),
+        evidence,
+        cure: if configuration.is_ours() {
+            trust_ours(configuration, observed)
+        } else {
+            renew_operators(configuration, observed)
+        },
+        object: configuration.object(),
+    }
+}
+
+/// The operator makes a new CA and certificate where their Secret is gone, and registers them when it starts
+/// (pkg/certificate/certificate.go of 2.4.0); cert-manager does so too.
+fn renew_operators(configuration: &WebhookConfiguration, observed: &Observed) -> Cure {
+    let named = observed.operators.iter().flatten().filter(|it| operators::is_webhook(it));
+    let mut named = named.filter(|it| {
+        it.metadata.name == configuration.metadata.name
+            || configuration.services().any(|service| service.namespace == it.metadata.namespace)
+    });
+    let (namespace, deployment, secret) = match named.next() {
+        Some(deployment) => {
+            let arguments = operators::arguments(deployment);
+            let secret = arguments.into_iter().find_map(|it| it.strip_prefix("--webhook-secret-name="));
+            (
+                deployment.metadata.namespace.as_str(),
+                deployment.metadata.name.as_str(),
+                secret.unwrap_or("spark-operator-webhook-certs"),
+            )
+        }
+        None => ("spark-operator", "spark-operator-webhook", "spark-operator-webhook-certs"),
+    };
+    Cure::of(
+        "Have the operator's webhook make a new certificate, which it registers itself:",
+        format!(
+            "kubectl delete secret {secret} -n {namespace}\nkubectl rollout restart deployment {deployment} -n {namespace}"
+        ),
+    )
+}
+
+/// Registers who signed what is served, where its Secret says that; else the server does it that registered itself.
+fn trust_ours(configuration: &WebhookConfiguration, observed: &Observed) -> Cure {
+    let name = &configuration.metadata.name;
+    let service = configuration.services().next();
+    let signed = service.as_ref().and_then(|service| {
+        let (secret, served) = served_by(service, configuration, observed)?;
+        let host = format!("{}.{}.svc", service.name, service.namespace);
+        let is_good =
+            refused(&certificates(&served.chain), &certificates(&served.authority), &host, observed.now).is_none();
+        (is_good && !served.authority.is_empty()).then_some(secret)
+    });
+    let Some(secret) = signed else {
+        return Cure::of(
+            format!(
+                "Renew the webhook's certificate and register who signed it: as caBundle in both configurations called {name}; a server \
+                 that registers itself does both when it starts:"
+            ),
+            format!(
+                "spark-admission serve --kubeconfig ~/.kube/config --register --webhook-configuration {name} --url https://HOST:8443"
+            ),
+        );
+    };
+    let places = 0..configuration.webhooks.len();
+    let patch: Vec<_> = places
+        .map(|place| json!({"op": "add", "path": format!("/webhooks/{place}/clientConfig/caBundle"), "value": "CA"}))
+        .collect();
+    let patch = json!(patch).to_string().replace("\"CA\"", "\"'$CA'\"");
+    Cure::of(
+        "Register who signed what is served:",
+        format!(
+            "CA=$(kubectl get secret {} -n {} -o jsonpath='{{.data.ca\\.crt}}')\nkubectl patch {} {name} --type=json -p '{patch}'",
+            secret.name,
+            secret.namespace,
+            configuration.kind.to_lowercase(),
+        ),
+    )
+}
+
+/// What the API server itself says: of objects that it was to take and not to keep, of a webhook that it could not call.
+pub(super) fn look_at_answers(observed: &Observed, findings: &mut Vec<Finding>) {
+    for (object, answer) in &observed.dry_runs {
+        let Ok(Some(message)) = answer else { continue };
+        let Some(failed) = webhook_of(message) else { continue };
+        let evidence = Evidence::answer(object, message);
+        let is_about = |finding: &&mut Finding| {
+            matches!(
+                finding.symptom,
+                Symptom::WebhookUnreachable | Symptom::WebhookCertificate | Symptom::OperatorNotRunning
+            ) && concerns(finding, failed, observed)
+        };
+        if let Some(known) = findings.iter_mut().find(is_about) {
+            known.evidence.push(evidence);
+            continue;
+        }
+        findings.push(failing(failed, message, evidence, observed));
+    }
+}
+
+/// The webhook that could not be called: `failed calling webhook "NAME": ...` (apiserver/pkg/util/webhook/error.go).
+fn webhook_of(message: &str) -> Option<&str> {
+    message.split_once("failed calling webhook \"")?.1.split('"').next()
+}
+
+fn configuration_of<'a>(webhook: &str, observed: &'a Observed) -> Option<&'a WebhookConfiguration> {
+    configurations(observed).find(|it| it.webhooks.iter().any(|entry| entry.name == webhook))
+}
+
+/// Whether a finding is about the configuration of a webhook, or about what is behind it.
+fn concerns(finding: &Finding, webhook: &str, observed: &Observed) -> bool {
+    let same = configurations(observed).filter(|it| it.webhooks.iter().any(|entry| entry.name == webhook));
+    same.into_iter().any(|configuration| {
+        let object = &finding.object;
+        let is_behind = configuration.services().any(|service| service.namespace == object.namespace);
+        *object == configuration.object() || is_behind
+    })
+}
+
+fn failing(webhook: &str, message: &str, evidence: Evidence, observed: &Observed) -> Finding {
+    let why = message.rsplit(": ").next().unwrap_or(message);
+    let object = ObjectName::global("webhook", webhook);
+    match configuration_of(webhook, observed) {
+        Some(it) if message.contains("x509") || message.contains("tls:") => {
+            untrusted(it, why, vec![evidence], observed)
+        }
+        Some(it) => {
+            let object = it.services().next().unwrap_or_else(|| it.object());
+            unreachable(it, &object, why, vec![evidence])
+        }
+        None => Finding {
+            symptom: Symptom::WebhookUnreachable,
+            level: Level::Error,
+            problem: format!("the API server cannot call a webhook that Spark's objects pass: {why}"),
+            evidence: vec![evidence],
+            cure: Cure::of(
+                "See which configuration has it, and repair what is behind it:",
+                format!(
+                    "kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o yaml | grep -B40 'name: {webhook}'"
+                ),
+            ),
+            object,
+        },
+    }
+}
+
+fn date(seconds: i64) -> String {
+    timestamp::text(seconds).unwrap_or_default()
+}
