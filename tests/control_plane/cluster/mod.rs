@@ -10,12 +10,14 @@
 //! Operator    Kubeflow's operator, its webhook or its controller, for one namespace
 //! Spark       a release of Spark, and its programs for one namespace
 //! InPod       what a pod would run, on this machine
+//! Kubelet     a node that has the logs of its containers
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
 mod followed;
 mod in_pod;
+mod kubelet;
 mod namespace;
 mod operator;
 mod processes;
@@ -41,6 +43,7 @@ use tokio::sync::OnceCell;
 
 pub use followed::Followed;
 pub use in_pod::InPod;
+pub use kubelet::Kubelet;
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
 pub use spark::{JAR, PACKAGE, Spark};
