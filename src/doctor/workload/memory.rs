@@ -68,7 +68,9 @@ struct Sum {
 
 impl Sum {
     fn of(about: &About<'_>, container: &Container) -> Self {
-        let limit = container.resources.limits.get("memory").and_then(|limit| in_bytes(&limit.0));
+        let own = container.resources.limits.get("memory").map(|limit| limit.0.as_str());
+        let pods = || about.pod?.json["spec"]["resources"]["limits"]["memory"].as_str();
+        let limit = own.or_else(pods).and_then(in_bytes);
         let named = |path: &str| about.spec(path).and_then(Value::as_str).and_then(of_java);
         let variable = |name: &str| {
             let pod = about.pod.map(|pod| &pod.json)?;

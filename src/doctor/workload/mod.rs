@@ -8,6 +8,7 @@
 //! executors   it runs, and has no executors
 //! submission  the operator could not submit an application
 //! unanswered  the operator says nothing of a Connect server
+//! webhooks    who has changed it, and what ours would change now
 //! about       whose it is, and the commands that change what it came from
 //! ```
 //! A workload that is well is silent, whatever its events and logs say of earlier.
@@ -23,6 +24,7 @@ mod starting;
 mod submission;
 mod told;
 mod unanswered;
+mod webhooks;
 
 use std::collections::BTreeMap;
 
@@ -82,6 +84,12 @@ fn of_all_executors(observed: &Observed, mut finding: Finding, count: usize) -> 
 }
 
 fn of_pod(about: &About<'_>) -> Option<Finding> {
+    let mut finding = trouble(about)?;
+    finding.evidence.extend(webhooks::evidence(about));
+    Some(finding)
+}
+
+fn trouble(about: &About<'_>) -> Option<Finding> {
     match stage::of(about.observed, about.pod?) {
         Stage::Over => None,
         Stage::Unscheduled => pending::look(about),
