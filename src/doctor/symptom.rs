@@ -228,6 +228,10 @@ symptoms! {
             "The API server takes no executor of a driver."
             "The driver's log says so, with the quota, limit range or standard."
             "Stay within it, or have it changed.",
+        ExecutorsFailing "executors-failing"
+            "Executors end as soon as they have begun, and Spark removes them."
+            "The driver's log says so of two or more, and there is none."
+            "By their exit status: more memory, or have Spark keep them and read what one says.",
         NoExecutors "no-executors"
             "A driver's jobs wait, and it has no executors."
             "Its log says that the initial job has not accepted any resources, and there is no executor."

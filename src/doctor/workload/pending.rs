@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// How long an autoscaler may take to make a node.
+const PATIENCE: i64 = 180;
+
 pub(super) fn look(about: &About<'_>) -> Option<Finding> {
     let pod = about.pod?;
     let object = pod.object();
@@ -43,7 +46,10 @@ pub(super) fn look(about: &About<'_>) -> Option<Finding> {
     }
     let reasons = reasons(message);
     let (problem, cure) = explained(&reasons, message, about);
-    Some(Finding { symptom: Symptom::PodUnschedulable, level: Level::Error, object, problem, evidence, cure })
+    // An autoscaler may be about to make a node.
+    let is_fresh = about.observed.age(&pod.metadata.creation_timestamp).is_none_or(|age| age < PATIENCE);
+    let level = if is_fresh { Level::Warning } else { Level::Error };
+    Some(Finding { symptom: Symptom::PodUnschedulable, level, object, problem, evidence, cure })
 }
 
 /// What the scheduler has against the nodes, each with how many of them: `2 Insufficient cpu`.

@@ -98,10 +98,39 @@ fn a_driver_without_executors_is_told_by_its_log() {
     let waits = "WARN TaskSchedulerImpl: Initial job has not accepted any resources; check your cluster UI";
     assert_eq!(with(waits), ["warning no-executors Pod team-a/pi-driver: its jobs wait, and there is no executor"]);
     assert_eq!(with("INFO SparkContext: Running Spark version 3.5.9"), [""; 0]);
+    let ended = "The executor with id 1 exited with exit code 137(SIGKILL, possible container OOM).\n";
+    assert_eq!(with(ended), [""; 0], "one may end for once");
+    assert_eq!(
+        with(&ended.repeat(2)),
+        [
+            "error executors-failing Pod team-a/pi-driver: its executors end as soon as they have begun, with 137: killed (137), mostly for their memory"
+        ]
+    );
     // What it said while it had none is old.
     let executor = pod("pi-exec-1", "executor", running("executor"));
     let log = [("pi-driver", "spark-kubernetes-driver", quota)];
     assert_eq!(all(&[application("RUNNING", ""), driver(), executor], &log), [""; 0]);
+}
+
+#[test]
+fn a_pod_that_no_node_takes_is_an_error_once_an_autoscaler_had_time() {
+    let waiting = |created: &str, reason: &str| {
+        let message = "0/3 nodes are available: 1 node(s) had untolerated taint {team: b, c}, 2 Insufficient cpu. no new claims to deallocate, preemption: 0/3 nodes are available.";
+        let mut driver = pod(
+            "pi-driver",
+            "driver",
+            json!({"phase": "Pending", "conditions": [
+                {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
+            ]}),
+        );
+        driver["spec"]["nodeName"] = Value::Null;
+        driver["metadata"]["creationTimestamp"] = created.into();
+        all(&[driver], &[])
+    };
+    let problem = "pod-unschedulable Pod team-a/pi-driver: no node takes it: 1 node(s) had untolerated taint {team: b, c}, 2 Insufficient cpu";
+    assert_eq!(waiting(OLD, "Unschedulable"), [format!("error {problem}")]);
+    assert_eq!(waiting("2026-11-22T09:59:00Z", "Unschedulable"), [format!("warning {problem}")]);
+    assert_eq!(waiting(OLD, "SchedulingGated"), [""; 0]);
 }
 
 #[test]
