@@ -103,12 +103,6 @@ impl Evidence {
         Self::new("dry-run", object.to_string(), says)
     }
 
-    /// What our webhook would do with an object now.
-    #[must_use]
-    pub fn review(object: &ObjectName, says: &str) -> Self {
-        Self::new("review", object.to_string(), says)
-    }
-
     fn new(source: &'static str, place: String, says: &str) -> Self {
         Self { source, place, says: shortened(says) }
     }

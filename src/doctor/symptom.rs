@@ -256,6 +256,11 @@ symptoms! {
             "A program ended with an error of its own."
             "Its container ended with another status than 0, and its log says nothing that is known here."
             "Read its log.",
+        FailsCheck "fails-check"
+            "The webhook would refuse or warn about this resource or driver if it were created now."
+            "One of its checks finds something in what is there; it came in before the check or past it."
+            "Do what the check says; docs/checks.md has a section for each."
+        ,
     }
 }
 

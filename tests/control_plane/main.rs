@@ -9,6 +9,7 @@ mod agreement;
 mod captured_pods;
 mod cluster;
 mod controllers;
+mod doctor;
 mod doctor_workloads;
 mod drift;
 mod failures;

@@ -24,7 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::policy;
 use crate::{
     cluster::{Cluster, Place},
-    doctor::{Asked, Observed, diagnose},
+    doctor::{Asked, Observed, diagnose, rehearse},
     policy::Policy,
 };
 use asking::Asking;
@@ -110,7 +110,8 @@ impl DoctorCommand {
             Ok(observed) => observed,
             Err(complaint) => return writeln!(errors, "{complaint}").map(|()| UNKNOWN),
         };
-        let report = Report { findings: diagnose(&observed), observed: &observed };
+        let findings = diagnose(&observed);
+        let report = Report { objects: rehearse(&observed, &findings), findings, observed: &observed };
         match self.output {
             Output::Table => report.write_blocks(output)?,
             Output::Json => report.write_json(output)?,

@@ -5,10 +5,11 @@ use std::{io, io::Write};
 use serde_json::{Value, json};
 
 use super::{FOUND, HEALTHY, UNKNOWN};
-use crate::doctor::{Finding, Observed, Unseen};
+use crate::doctor::{Finding, ObjectName, Observed, Rehearsal, Unseen};
 
 pub(super) struct Report<'a> {
     pub(super) findings: Vec<Finding>,
+    pub(super) objects: Vec<Rehearsal>,
     pub(super) observed: &'a Observed,
 }
 
@@ -27,6 +28,11 @@ impl Report<'_> {
     pub(super) fn write_blocks(&self, output: &mut dyn Write) -> io::Result<()> {
         for finding in &self.findings {
             write_block(finding, output)?;
+        }
+        if !self.objects.is_empty() {
+            writeln!(output, "what webhooks did, and what spark-admission would do now:")?;
+            self.objects.iter().try_for_each(|object| writeln!(output, "  {}: {}", object.object, told(object)))?;
+            writeln!(output)?;
         }
         for unseen in self.observed.unseen() {
             write_unseen(unseen, output)?;
@@ -66,6 +72,7 @@ impl Report<'_> {
         let report = json!({
             "namespace": asked.namespace, "name": asked.name,
             "findings": self.findings.iter().map(json_of).collect::<Value>(),
+            "objects": self.objects.iter().map(json_of_object).collect::<Value>(),
             "notLookedAt": self.observed.unseen().into_iter().map(unseen).collect::<Value>(),
             "lookedAt": {"resources": self.observed.resources().count(), "pods": self.observed.pods().count()}
         });
@@ -101,6 +108,34 @@ fn write_unseen(unseen: &Unseen, output: &mut dyn Write) -> io::Result<()> {
         "  a {kind} with this rule allows it: {{apiGroups: [\"{}\"], resources: [{}], verbs: [{}]}}\n",
         rule.group, rule.resource, rule.verb
     )
+}
+
+/// `changed by spark-admission (ivy-cache) and by the operator; created now, it would be changed by ivy-cache, ivy-dir`.
+fn told(object: &Rehearsal) -> String {
+    let ours =
+        (!object.changed_by.is_empty()).then(|| format!("by spark-admission ({})", object.changed_by.join(", ")));
+    let theirs = object.changed_by_operator.then(|| "by the operator's webhook".to_owned());
+    let by: Vec<_> = ours.into_iter().chain(theirs).collect();
+    let before = if by.is_empty() { "not changed".to_owned() } else { format!("changed {}", by.join(" and ")) };
+    let now = match (object.untouched, object.would_change.is_empty()) {
+        (Some(why), _) => format!("left alone ({why})"),
+        (None, true) => "not changed further".to_owned(),
+        (None, false) => format!("changed by {}", object.would_change.join(", ")),
+    };
+    format!("{before}; created now, it would be {now}")
+}
+
+fn json_of_object(object: &Rehearsal) -> Value {
+    let ObjectName { namespace, kind, name } = &object.object;
+    json!({
+        "object": {"kind": kind, "namespace": namespace, "name": name},
+        "changedBy": object.changed_by, "changedByOperator": object.changed_by_operator,
+        "wouldBeChangedBy": object.would_change, "untouched": object.untouched,
+        "wouldBeFound": object.would_find.iter().map(|(finding, verdict)| json!({
+            "check": finding.check.name(), "verdict": verdict.name(), "path": finding.path.to_string(),
+            "problem": finding.problem, "cure": finding.cure
+        })).collect::<Value>()
+    })
 }
 
 fn json_of(finding: &Finding) -> Value {

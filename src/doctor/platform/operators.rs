@@ -13,8 +13,8 @@ use crate::{
     policy::operators::{DeploymentObject, Operator, Watches},
 };
 
-/// What of the operator is installed, and how the chart names it.
-const RELEASE: &str = "helm upgrade --install spark-operator spark-operator --repo https://kubeflow.github.io/spark-operator --version 2.4.0";
+/// The operator's chart, and where Helm finds it.
+const CHART: &str = "spark-operator --repo https://kubeflow.github.io/spark-operator";
 
 /// Whether a Deployment runs a half of the operator: its controller or its webhook.
 #[must_use]
@@ -116,7 +116,7 @@ pub(super) fn look_for_any(observed: &Observed, findings: &mut Vec<Finding>) {
         cure: Cure::of(
             "Install the operator, and name the namespaces that it is to watch:",
             format!(
-                "{RELEASE} --namespace spark-operator --create-namespace --set 'spark.jobNamespaces={{{}}}'",
+                "helm upgrade --install spark-operator {CHART} --version 2.4.0 --namespace spark-operator --create-namespace --set 'spark.jobNamespaces={{{}}}'",
                 wanted(observed)
             ),
         ),
@@ -249,20 +249,23 @@ fn watched(operator: &Operator) -> String {
 
 /// How an operator is told to watch one more: by its chart where Helm installed it, else by its arguments.
 fn watch_too(deployment: &Deployment, operator: &Operator, namespace: &str) -> String {
-    let labels = &deployment.metadata.labels;
-    let release = labels
-        .get("app.kubernetes.io/instance")
-        .filter(|_| labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == "Helm"));
     let (own, name) = (&deployment.metadata.namespace, &deployment.metadata.name);
     let all = format!("{},{namespace}", watched(operator));
-    let version = labels.get("app.kubernetes.io/version").map_or("2.4.0", String::as_str);
-    match release {
-        Some(release) => format!(
-            "helm upgrade {release} spark-operator --repo https://kubeflow.github.io/spark-operator --version {version} \
-             --namespace {own} --reuse-values --set 'spark.jobNamespaces={{{all}}}'"
-        ),
-        None => format!(
-            "kubectl edit deployment {name} -n {own}   # --namespaces={all}, and a Role for its account in {namespace}"
-        ),
+    if release(deployment).is_some() {
+        return upgrade(deployment, &format!(" --set 'spark.jobNamespaces={{{all}}}'"));
     }
+    format!("kubectl edit deployment {name} -n {own}   # --namespaces={all}, and a Role for its account in {namespace}")
+}
+
+/// The release that a Deployment belongs to, where Helm made it.
+fn release(deployment: &Deployment) -> Option<&str> {
+    deployment.metadata.annotations.get("meta.helm.sh/release-name").map(String::as_str)
+}
+
+/// The command that has Helm make again what is missing of the operator, with other values.
+pub(super) fn upgrade(deployment: &Deployment, values: &str) -> String {
+    let namespace = &deployment.metadata.namespace;
+    let release = release(deployment).unwrap_or("spark-operator");
+    let version = deployment.metadata.labels.get("app.kubernetes.io/version").map_or("2.4.0", String::as_str);
+    format!("helm upgrade {release} {CHART} --version {version} --namespace {namespace} --reuse-values{values}")
 }

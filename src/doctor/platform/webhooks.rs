@@ -130,17 +130,12 @@ pub(super) fn look_at_registrations(observed: &Observed, findings: &mut Vec<Find
     let deployment = observed.operators.iter().flatten().find(|it| operators::is_webhook(it));
     if let (false, Some(deployment)) = (has_theirs, deployment) {
         let object = deployment.metadata.object("Deployment");
-        let (namespace, name) = (object.namespace.clone(), object.name.clone());
-        let release = deployment.metadata.labels.get("app.kubernetes.io/instance").unwrap_or(&name);
         findings.push(Finding {
             symptom: Symptom::WebhookMissing,
             level: Level::Warning,
             problem: "the operator's webhook runs and is not registered: volumes, affinity and the like of driver and executor are left out".to_owned(),
             evidence: vec![Evidence::field(&object, "--mutating-webhook-name", "no configuration of the operator's webhooks is registered")],
-            cure: Cure::of(
-                "Have the chart register it again:",
-                format!("helm get manifest {release} -n {namespace} | kubectl apply -f -"),
-            ),
+            cure: Cure::of("Have the chart register it again:", operators::upgrade(deployment, "")),
             object,
         });
     }
@@ -198,7 +193,9 @@ fn unreachable(
     let (sentence, copy) = if configuration.is_ours() {
         (
             "Have the webhook run again; where that takes time, remove its registration, which leaves Spark's work as it is submitted:",
-            format!("kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {name}"),
+            format!(
+                "kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {name} --ignore-not-found"
+            ),
         )
     } else {
         (
@@ -361,42 +358,40 @@ fn renew_operators(configuration: &WebhookConfiguration, observed: &Observed) ->
     )
 }
 
-/// Registers who signed what is served, where its Secret says that; else the server does it that registered itself.
+/// Registers who signed what is served. At a URL is a server that registered itself, and does it again.
 fn trust_ours(configuration: &WebhookConfiguration, observed: &Observed) -> Cure {
     let name = &configuration.metadata.name;
-    let service = configuration.services().next();
-    let signed = service.as_ref().and_then(|service| {
-        let (secret, served) = served_by(service, configuration, observed)?;
-        let host = format!("{}.{}.svc", service.name, service.namespace);
-        let is_good =
-            refused(&certificates(&served.chain), &certificates(&served.authority), &host, observed.now).is_none();
-        (is_good && !served.authority.is_empty()).then_some(secret)
-    });
-    let Some(secret) = signed else {
+    let Some(service) = configuration.services().next() else {
+        let url = configuration.webhooks.iter().find_map(|webhook| webhook.client_config.url.rsplit_once('/'));
+        let url = url.map_or("https://HOST:8443", |(base, _)| base);
+        let serve = format!("spark-admission serve --kubeconfig ~/.kube/config --webhook-configuration {name}");
         return Cure::of(
-            format!(
-                "Renew the webhook's certificate and register who signed it: as caBundle in both configurations called {name}; a server \
-                 that registers itself does both when it starts:"
-            ),
-            format!(
-                "spark-admission serve --kubeconfig ~/.kube/config --register --webhook-configuration {name} --url https://HOST:8443"
-            ),
+            "Take the registration away and start the server anew, which registers who signed its certificate:",
+            format!("{serve} --unregister\n{serve} --register --url {url}"),
         );
+    };
+    let signed = served_by(&service, configuration, observed).filter(|(_, served)| {
+        let host = format!("{}.{}.svc", service.name, service.namespace);
+        let (chain, authority) = (certificates(&served.chain), certificates(&served.authority));
+        !authority.is_empty() && refused(&chain, &authority, &host, observed.now).is_none()
+    });
+    let (sentence, ca) = match signed {
+        Some((secret, _)) => (
+            "Register who signed what is served:",
+            format!("$(kubectl get secret {} -n {} -o jsonpath='{{.data.ca\\.crt}}')", secret.name, secret.namespace),
+        ),
+        None => (
+            "Renew the webhook's certificate if it has expired, and register who signed it, here in the file ca.crt:",
+            "$(base64 -w0 ca.crt)".to_owned(),
+        ),
     };
     let places = 0..configuration.webhooks.len();
     let patch: Vec<_> = places
         .map(|place| json!({"op": "add", "path": format!("/webhooks/{place}/clientConfig/caBundle"), "value": "CA"}))
         .collect();
     let patch = json!(patch).to_string().replace("\"CA\"", "\"'$CA'\"");
-    Cure::of(
-        "Register who signed what is served:",
-        format!(
-            "CA=$(kubectl get secret {} -n {} -o jsonpath='{{.data.ca\\.crt}}')\nkubectl patch {} {name} --type=json -p '{patch}'",
-            secret.name,
-            secret.namespace,
-            configuration.kind.to_lowercase(),
-        ),
-    )
+    let kind = configuration.kind.to_lowercase();
+    Cure::of(sentence, format!("CA={ca}\nkubectl patch {kind} {name} --type=json -p '{patch}'"))
 }
 
 /// What the API server itself says: of objects that it was to take and not to keep, of a webhook that it could not call.

@@ -7,13 +7,14 @@
 //! ended       a container ended badly: by what it said (said, told), or how it ended (memory)
 //! executors   it runs, and has no executors
 //! submission  the operator could not submit an application
+//! checks      what would be refused or warned about if it were submitted now
 //! unanswered  the operator says nothing of a Connect server
-//! webhooks    who has changed it, and what ours would change now
 //! about       whose it is, and the commands that change what it came from
 //! ```
 //! A workload that is well is silent, whatever its events and logs say of earlier.
 
 mod about;
+mod checks;
 mod ended;
 mod executors;
 mod memory;
@@ -24,7 +25,6 @@ mod starting;
 mod submission;
 mod told;
 mod unanswered;
-mod webhooks;
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ use about::{About, is_executor_of};
 use stage::Stage;
 
 /// Everything that is looked for.
-pub const ALL: &[Look] = &[pods, submission::look, unanswered::look];
+pub const ALL: &[Look] = &[pods, submission::look, unanswered::look, checks::look];
 
 /// The states of an application that is over and was well.
 const DONE: [&str; 2] = ["COMPLETED", "SUCCEEDING"];
@@ -84,12 +84,6 @@ fn of_all_executors(observed: &Observed, mut finding: Finding, count: usize) -> 
 }
 
 fn of_pod(about: &About<'_>) -> Option<Finding> {
-    let mut finding = trouble(about)?;
-    finding.evidence.extend(webhooks::evidence(about));
-    Some(finding)
-}
-
-fn trouble(about: &About<'_>) -> Option<Finding> {
     match stage::of(about.observed, about.pod?) {
         Stage::Over => None,
         Stage::Unscheduled => pending::look(about),
