@@ -24,10 +24,12 @@ use crate::{
     policy::{
         Policy, Snapshot,
         configuration::FlaggedNodes,
+        lookup::Answers,
         nodes::{
             Constraints, Node, NodeEvent, Nodes,
             objects::{LimitRangeObject, NamespaceObject, ResourceQuotaObject, Texts},
         },
+        operators::{DeploymentObject, Operator, Operators},
     },
 };
 
@@ -103,6 +105,7 @@ struct Composer {
     namespaces: Watching<Texts>,
     limit_ranges: Watching<Constraints>,
     quotas: Watching<Constraints>,
+    operators: Watching<Operator>,
     /// What snapshots share as long as it is the same.
     labels: Shared<Texts>,
     constraints: Shared<Constraints>,
@@ -142,6 +145,7 @@ impl Composer {
             namespaces: given.watch(None, Known::new(&changed), |it: NamespaceObject| Some(it.metadata.labels)),
             limit_ranges: given.watch(None, Known::new(&changed), |it: LimitRangeObject| demands(&[it], &[])),
             quotas: given.watch(None, Known::new(&changed), |it: ResourceQuotaObject| demands(&[], &[it])),
+            operators: given.watch(None, Known::new(&changed), |it: DeploymentObject| Operator::read(&it)),
             labels: Shared::default(),
             constraints: Shared::default(),
             made: None,
@@ -204,6 +208,8 @@ impl Composer {
             namespaces: self.labels(),
             nodes: nodes.clone(),
             constraints: self.constraints(),
+            operators: self.operators(),
+            answers: Answers::default(),
         };
         (self.given.publish)(snapshot);
         // Only now: what is said and measured is what pods are decided on by.
@@ -222,6 +228,7 @@ impl Composer {
             ("limitranges", self.limit_ranges.known.freshness()),
             ("resourcequotas", self.quotas.known.freshness()),
             ("namespaces", self.namespaces.known.freshness()),
+            ("deployments", self.operators.known.freshness()),
         ];
         all.extend(self.events.values().map(|events| ("events", events.known.freshness())));
         all
@@ -229,23 +236,35 @@ impl Composer {
 
     /// Whether node data may be used, and in what time it no longer may. Without knowing who demands limits nobody could take any off.
     fn usable(&self) -> (bool, Option<Duration>) {
-        let stale_after = Duration::from_secs(self.settings.stale_after.seconds().unsigned_abs());
         let needed = [&self.limit_ranges.known, &self.quotas.known].map(|known| known.freshness());
         let mut stale_in = None;
         for freshness in needed.into_iter().chain([self.nodes.known.freshness()]) {
-            match freshness {
-                Freshness::Now => {}
-                Freshness::Never | Freshness::Forbidden => return (false, None),
-                Freshness::Until(then) => {
-                    let left = stale_after.saturating_sub(then.elapsed());
-                    if left.is_zero() {
-                        return (false, None);
-                    }
+            match (freshness, self.usable_for(freshness)) {
+                (_, None) => return (false, None),
+                (Freshness::Until(_), Some(left)) => {
                     stale_in = Some(stale_in.map_or(left, |other: Duration| other.min(left)));
                 }
+                _ => {}
             }
         }
         (true, stale_in)
+    }
+
+    /// For how long something may still be used if nothing more is seen of it; none where it no longer may, or where nothing is known.
+    fn usable_for(&self, freshness: Freshness) -> Option<Duration> {
+        let stale_after = Duration::from_secs(self.settings.stale_after.seconds().unsigned_abs());
+        match freshness {
+            Freshness::Now => Some(stale_after),
+            Freshness::Never | Freshness::Forbidden => None,
+            Freshness::Until(then) => Some(stale_after.saturating_sub(then.elapsed())).filter(|left| !left.is_zero()),
+        }
+    }
+
+    /// The operators, as long as what is known of them may be used.
+    fn operators(&self) -> Option<Arc<Operators>> {
+        let known = &self.operators.known;
+        self.usable_for(known.freshness())?;
+        Some(Arc::new(Operators::new(known.all().into_iter().map(|(_, operator)| operator).collect())))
     }
 
     /// What a quota has left changes with every pod: the nodes, of which there are many, are not made anew for that.

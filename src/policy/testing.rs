@@ -8,6 +8,7 @@ use super::check::Level;
 use super::configuration::FlaggedNodes;
 use super::document::Document;
 use super::field_path::Step;
+use super::lookup::{Question, questions};
 use super::nodes::{Node, Nodes};
 use super::outcome::Outcome;
 use super::plan::Change;
@@ -160,6 +161,17 @@ impl Sample {
     pub(crate) fn checked_under(mut self, checks: &str) -> Self {
         let text = format!("apiVersion: spark-admission.io/v1alpha1\nkind: Policy\nchecks: {{{checks}}}");
         self.policy = Box::new(Policy::parse(&text).unwrap());
+        self
+    }
+
+    /// What must be looked up to judge the object.
+    pub(crate) fn questions(&self) -> Vec<Question> {
+        self.with_request(|request| questions(request, &self.policy, &self.snapshot))
+    }
+
+    /// The same where the answer to these questions is no.
+    pub(crate) fn denied(mut self, questions: impl IntoIterator<Item = Question>) -> Self {
+        self.snapshot.answers = questions.into_iter().collect();
         self
     }
 
