@@ -109,6 +109,8 @@ struct Composer {
     /// What snapshots share as long as it is the same.
     labels: Shared<Texts>,
     constraints: Shared<Constraints>,
+    /// The nodes of the last snapshot, with what they were made of.
+    made: Option<MadeNodes>,
     /// Whether the last snapshot had nodes.
     has_nodes: bool,
 }
@@ -117,6 +119,14 @@ struct Composer {
 struct Shared<T> {
     generations: [u64; 2],
     all: Arc<HashMap<String, T>>,
+}
+
+/// Nodes, which are the same while nothing that they were made of is another, and until one of their flags ends.
+struct MadeNodes {
+    at: i64,
+    generations: Vec<u64>,
+    settings: FlaggedNodes,
+    nodes: Arc<Nodes>,
 }
 
 impl<T> Default for Shared<T> {
@@ -138,6 +148,7 @@ impl Composer {
             operators: given.watch(None, Known::new(&changed), |it: DeploymentObject| Operator::read(&it)),
             labels: Shared::default(),
             constraints: Shared::default(),
+            made: None,
             has_nodes: false,
             given,
             platform,
@@ -189,7 +200,7 @@ impl Composer {
     fn compose(&mut self) -> Duration {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (usable, stale_in) = self.usable();
-        let nodes = usable.then(|| Arc::new(self.nodes_at(now)));
+        let nodes = usable.then(|| self.nodes_at(now));
         let Platform { openshift, karpenter } = *self.platform.borrow_and_update();
         let snapshot = Snapshot {
             openshift,
@@ -256,11 +267,28 @@ impl Composer {
         Some(Arc::new(Operators::new(known.all().into_iter().map(|(_, operator)| operator).collect())))
     }
 
-    fn nodes_at(&self, now: Duration) -> Nodes {
+    /// What a quota has left changes with every pod: the nodes, of which there are many, are not made anew for that.
+    fn nodes_at(&mut self, now: Duration) -> Arc<Nodes> {
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        let (now, look) = (seconds(now), seconds(LOOK));
+        let of_events = self.events.values().map(|events| events.known.generation());
+        let generations: Vec<_> = [self.nodes.known.generation()].into_iter().chain(of_events).collect();
+        let is_same = |made: &&MadeNodes| {
+            made.generations == generations
+                && made.settings == self.settings
+                && (0..look).contains(&(now - made.at))
+                && made.nodes.next_expiry().is_none_or(|expiry| now < expiry)
+        };
+        if let Some(made) = self.made.as_ref().filter(is_same) {
+            return Arc::clone(&made.nodes);
+        }
         let nodes = self.nodes.known.all().into_iter().map(|(_, node)| node).collect();
         let events = self.events.values().flat_map(|events| events.known.all());
         let events: Vec<_> = events.map(|(_, event)| NodeEvent::clone(&event)).collect();
-        Nodes::new(nodes, &events, &self.settings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+        let nodes = Arc::new(Nodes::new(nodes, &events, &self.settings, now));
+        self.made =
+            Some(MadeNodes { at: now, generations, settings: self.settings.clone(), nodes: Arc::clone(&nodes) });
+        nodes
     }
 
     /// Says once that nodes have come to be known, or no longer are.

@@ -180,6 +180,24 @@ impl Sample {
         self.with_request(|request| judge(request, &self.policy, &self.snapshot))
     }
 
+    /// The object as the mutations leave it.
+    pub(crate) fn mutated(&self) -> Self {
+        let mut sample = self.clone();
+        for edit in self.decided().enforced_edits() {
+            let pointer = edit.path.steps().iter().map(|step| match step {
+                Step::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+                Step::Index(index) => format!("/{index}"),
+            });
+            let pointer: String = pointer.collect();
+            sample = match &edit.change {
+                Change::Set(value) => sample.with(&pointer, value.clone()),
+                Change::Append(value) => sample.and(&pointer, value.clone()),
+                Change::Remove => sample.with(&pointer, Value::Null),
+            };
+        }
+        sample
+    }
+
     /// What one check finds: `path: problem; cure`, with ` (at most a warning)` behind it where the check is not sure.
     pub(crate) fn found(&self, check: Check) -> Vec<String> {
         let findings = self.judged().findings.into_iter().map(|(finding, _)| finding);

@@ -136,10 +136,10 @@ async fn an_application_older_than_the_webhook_is_run_again_by_an_edit_of_its_sp
 }
 
 /// How long the operator may take to run `spark-submit`, on a busy machine.
-const SUBMISSION: Duration = Duration::from_mins(2);
+pub const SUBMISSION: Duration = Duration::from_mins(2);
 
 /// The controller with this Spark, in which no user has a home, and what else is in its environment.
-async fn controller<'a>(here: &'a Namespace, spark: &Spark<'_>, more: &[(&str, &str)]) -> Operator<'a> {
+pub async fn controller<'a>(here: &'a Namespace, spark: &Spark<'_>, more: &[(&str, &str)]) -> Operator<'a> {
     let kubeconfig = spark.kubeconfig().display().to_string();
     let mut environment = spark.environment();
     environment.push(("KUBECONFIG", kubeconfig));

@@ -47,8 +47,6 @@ pub const OF_PODS: &[OfPod] = &[
     (Check::ScalaMismatch, scala_mismatch::of_pod),
     (Check::SparkMismatch, spark_mismatch::of_pod),
     (Check::MemoryQuantity, memory_quantity::of_pod),
-    (Check::NameTooLong, name_too_long::of_pod),
-    (Check::MemoryBudget, memory_budget::of_pod),
     (Check::FlaggedNode, flagged_node::of_pod),
 ];
 

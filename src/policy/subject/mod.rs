@@ -1,13 +1,18 @@
 //! What a review is about: a pod or a resource, seen through borrowed views that answer in the field's words.
 
 mod account;
+mod connect;
 mod container;
+pub mod memory;
 mod pod;
+mod pod_memory;
 mod resource;
 
 pub use account::NamedAccount;
+pub use connect::Versions;
 pub use container::Container;
 pub use pod::Pod;
+pub use pod_memory::PodMemory;
 pub use resource::{Resource, ResourceKind};
 
 use super::document::Json;

@@ -146,8 +146,9 @@ impl<'a> Resource<'a> {
         of_section.or_else(|| self.spec.get("image").as_str()).filter(|image| !image.is_empty())
     }
 
-    /// The container of the server's template that the operator will start the Connect server in.
-    fn server_container(&self) -> Option<Container<'a>> {
+    /// The container of the template that will be the driver's, or in which the operator will start the Connect server.
+    #[must_use]
+    pub fn server_container(&self) -> Option<Container<'a>> {
         let spec = self.driver().get("template").get("spec");
         let containers: Vec<_> = Container::all(spec, "containers").collect();
         let named = containers.iter().find(|container| container.name() == DRIVER_CONTAINER);
