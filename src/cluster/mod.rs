@@ -13,6 +13,7 @@ mod access;
 pub mod labelling;
 mod listing;
 mod lookups;
+mod objects;
 mod platform;
 mod registration;
 mod snapshots;

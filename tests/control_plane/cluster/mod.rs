@@ -8,6 +8,7 @@
 //! Registered  the webhook, registered for one namespace
 //! Followed    the snapshot of the cluster, kept current in this process
 //! Operator    Kubeflow's operator, its webhook or its controller, for one namespace
+//! Platform    a control plane of its own with the operator, installed by Helm
 //! Spark       a release of Spark, and its programs for one namespace
 //! InPod       what a pod would run, on this machine
 //! audit       what the API server's audit log says
@@ -18,6 +19,7 @@ mod followed;
 mod in_pod;
 mod namespace;
 mod operator;
+pub mod platform;
 mod processes;
 mod programs;
 mod spark;
