@@ -12,6 +12,7 @@ mod cluster;
 mod connect_checks;
 mod controllers;
 mod doctor;
+mod doctor_workloads;
 mod drift;
 mod driver_rights;
 mod failures;

@@ -17,8 +17,8 @@ use crate::{
 const AT_ONCE: usize = 8;
 /// How much of a log is read: the last lines, and of these so many bytes.
 const LOG: (u32, usize) = (500, 256 << 10);
-/// The last lines of a log whose lines are so long that the first of them use the bytes up.
-const LOG_END: u32 = 20;
+/// The last lines of a log whose lines are so long that the first of them use the bytes up: fewer, until they fit.
+const LOG_ENDS: [u32; 2] = [100, 20];
 
 /// A kind of objects, as the API server's paths have it.
 #[derive(Debug, Clone, Copy)]
@@ -119,11 +119,16 @@ impl Asking {
             // A container that has not started or was collected has no log (400), and a node that is gone does not answer (500).
             Err(_) => return Ok(String::new()),
         };
-        if text.len() < bytes {
-            return Ok(text);
+        let mut text = text;
+        let mut is_cut = text.len() >= bytes;
+        for lines in LOG_ENDS {
+            if is_cut {
+                let end = read(lines).await?.unwrap_or_default();
+                is_cut = end.len() >= bytes;
+                text = format!("{text}\n{end}");
+            }
         }
-        let end = read(LOG_END).await?.unwrap_or_default();
-        Ok(format!("{text}\n{end}"))
+        Ok(text)
     }
 
     /// Whether an account may do something.

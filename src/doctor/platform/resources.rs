@@ -21,7 +21,9 @@ pub(super) fn look(observed: &Observed, findings: &mut Vec<Finding>) {
         return;
     }
     for resource in not_taken_up(observed) {
-        if !operators::is_unwatched(observed, &resource.metadata.namespace) {
+        let is_told = operators::is_unwatched(observed, &resource.metadata.namespace)
+            || crate::doctor::workload::explains(observed, resource);
+        if !is_told {
             findings.push(no_status(resource, observed));
         }
     }

@@ -11,12 +11,14 @@
 //! Platform    a control plane of its own with the operator, installed by Helm
 //! Spark       a release of Spark, and its programs for one namespace
 //! InPod       what a pod would run, on this machine
+//! Kubelet     a node that has the logs of its containers
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
 mod followed;
 mod in_pod;
+mod kubelet;
 mod namespace;
 mod operator;
 pub mod platform;
@@ -43,6 +45,7 @@ use tokio::sync::OnceCell;
 
 pub use followed::Followed;
 pub use in_pod::InPod;
+pub use kubelet::Kubelet;
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
 pub use spark::{JAR, PACKAGE, Running, Spark};
