@@ -44,7 +44,14 @@ impl Cluster {
     /// Nobody answered, or it is not allowed.
     pub async fn text(&self, what: &str, path: &str) -> Result<Option<String>, Error> {
         let request = request(Method::GET, what, path, Vec::new())?;
-        found(self.answered(what, self.client().request_text(request)).await)
+        let asked = async {
+            match self.client().request_text(request).await {
+                // A program may write anything to its log.
+                Err(kube::Error::FromUtf8(error)) => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+                answered => answered,
+            }
+        };
+        found(self.answered(what, asked).await)
     }
 
     /// What the API server answers to an object that it is asked to judge: a review, or with `dryRun=All` anything.
