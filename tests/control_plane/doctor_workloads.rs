@@ -256,7 +256,7 @@ fn cases() -> Vec<Case> {
         Case::new("killed").failed(137, "Error").says(noise(10)).finds("error killed:", "kubectl describe pod killed"),
         Case::new("own-error").failed(1, "Error").says("Traceback (most recent call last):\n  File \"/app/job.py\", line 2\nValueError: no such report\n").finds("error container-failed: spark-kubernetes-driver ended with 1: ValueError: no such report", "kubectl logs own-error"),
         Case::new("silent").failed(3, "Error").finds("error container-failed: spark-kubernetes-driver ended with 3", "kubectl logs silent"),
-        Case::new("loud").failed(1, "Error").says([b"\xff\xfe\x1b[31m".to_vec(), noise(3).into_bytes(), vec![b'x'; 2 << 20], b"\nInvalid maximum heap size: \x1b[1m-Xmx512Mi\x1b[0m\n".to_vec(), noise(50).into_bytes()].concat())
+        Case::new("loud").failed(1, "Error").says([b"\xff\xfe\x1b[31m".to_vec(), noise(3).into_bytes(), vec![b'x'; 2 << 20], b"\nInvalid maximum heap size: \x1b[1m-Xmx512Mi\x1b[0m\n".to_vec(), noise(10).into_bytes()].concat())
             .finds("error heap-size: Java does not read 512Mi as a heap's size", "spark.driver.memory=512m"),
         evicted.finds("error evicted: the pod was ended (Evicted): Usage of EmptyDir volume", "kubectl describe pod evicted"),
         Case::new("refused-executors").running().says(format!("{}{quota}{}", noise(3), noise(3))).finds("error executors-refused: the API server takes no executor: failed quota: lims", "spark.kubernetes.executor.limit.cores=1"),
@@ -490,8 +490,8 @@ async fn an_application_that_the_operator_could_not_submit_runs_once_the_cure_is
         ),
         (
             "memory",
-            application("memory", &|spec| spec["driver"]["memory"] = json!("512Mi")),
-            "error heap-size: Spark does not read the driver's memory 512Mi",
+            application("memory", &|spec| spec["driver"]["memory"] = json!("1.5g")),
+            "error heap-size: Spark does not read the driver's memory 1.5g",
         ),
     ];
     for (_, application, _) in &cases {

@@ -20,6 +20,7 @@ mod kubeflow_webhook;
 mod labelling;
 mod limit_ranges;
 mod memory_checks;
+mod mounts;
 mod name_too_long;
 mod nodes;
 mod offline;
@@ -37,6 +38,7 @@ mod spark_memory;
 mod spark_operator;
 mod spark_session;
 mod spark_submit;
+mod submission_keys;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;

@@ -156,7 +156,7 @@ fn policy(spark: &Spark<'_>) -> String {
 }
 
 /// An application with a package, whose program is in every Spark and says one thing.
-fn application(spark: &Spark<'_>, name: &str, labels: &Value) -> Value {
+pub fn application(spark: &Spark<'_>, name: &str, labels: &Value) -> Value {
     json!({
         "apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication",
         "metadata": {"name": name, "labels": labels},
@@ -170,7 +170,7 @@ fn application(spark: &Spark<'_>, name: &str, labels: &Value) -> Value {
 }
 
 /// The driver's pod of an application.
-async fn driver_of(here: &Namespace, application: &Value) -> Value {
+pub async fn driver_of(here: &Namespace, application: &Value) -> Value {
     let name = format!("{}-driver", application["metadata"]["name"].as_str().unwrap());
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}});
     within(SUBMISSION, &format!("there is {name}"), async || here.find(&pod).await.is_success()).await;

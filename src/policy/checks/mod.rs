@@ -5,6 +5,7 @@
 
 mod connect_class;
 mod connect_core;
+mod dependencies;
 mod driver_permissions;
 mod duplicate_mount;
 mod executor_template;

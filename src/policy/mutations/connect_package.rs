@@ -3,8 +3,9 @@
 //! From 4.0 on it is bundled (SPARK-48763), and an older one beside it kills the server. Only images that are known to lack the jar
 //! get it: one that holds it must keep working without a network.
 
-use super::{Case, Outcome, Plan, Resource};
+use super::{Case, Outcome, Plan, Resource, ResourceKind};
 use crate::policy::configuration::ConnectPackage;
+use crate::policy::mutation::Mutation;
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
 use crate::policy::values::coordinates::coordinates;
@@ -62,6 +63,21 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
     }
     plan.note(Note::PackageAdded(coordinate));
     plan.outcome()
+}
+
+/// Whether the author was told on the way of versions that do not go together, so that no check says it again.
+pub(in crate::policy) fn warns_of_connect_versions(resource: &Resource<'_>, case: &Case<'_>) -> bool {
+    // A schedule is only judged: nobody has told anything about it yet.
+    let is_asked =
+        resource.kind() != ResourceKind::ScheduledSparkApplication && case.acts_on(resource, Mutation::ConnectPackage);
+    if !is_asked || !resource.runs_connect() {
+        return false;
+    }
+    let versions = resource.versions();
+    if resource.names_connect() {
+        return versions.effective().is_some_and(SparkVersion::bundles_connect);
+    }
+    versions.disagree()
 }
 
 /// The package that a resource lacks.

@@ -27,6 +27,8 @@ use super::snapshot::Snapshot;
 use super::subject::{Pod, Resource, ResourceKind};
 use super::values::coordinates::entries;
 
+pub(super) use connect_package::warns_of_connect_versions;
+
 /// What a mutation or a check may know besides its subject.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {

@@ -6,6 +6,7 @@ mod container;
 pub mod memory;
 mod pod;
 mod pod_memory;
+mod pod_to_be;
 mod resource;
 
 pub use account::NamedAccount;
@@ -13,6 +14,7 @@ pub use connect::Versions;
 pub use container::Container;
 pub use pod::Pod;
 pub use pod_memory::PodMemory;
+pub use pod_to_be::{ContainerToBe, Mount, Origin, Part, PodToBe};
 pub use resource::{Resource, ResourceKind};
 
 use super::document::Json;

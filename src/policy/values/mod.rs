@@ -7,6 +7,7 @@ pub mod label;
 pub mod path;
 pub mod quantity;
 pub mod shell;
+pub mod spark_build;
 pub mod spark_memory;
 pub mod spark_version;
 pub mod timestamp;
