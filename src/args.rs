@@ -9,7 +9,10 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    cli::{doctor::DoctorCommand, nodes::NodesCommand, policy::PolicyCommand, review::ReviewCommand},
+    cli::{
+        doctor::DoctorCommand, ivy_clean::IvyCleanCommand, nodes::NodesCommand, policy::PolicyCommand,
+        review::ReviewCommand,
+    },
     cluster::WebhookUrl,
     duration,
     telemetry::{LogFormat, LogLevel},
@@ -46,6 +49,10 @@ pub enum Command {
     Nodes(NodesCommand),
     /// Find out what went wrong with Spark's work in a cluster, and what cures it
     Doctor(DoctorCommand),
+    /// Remove Ivy directories by age and size, none that is in use
+    ///
+    /// For the operator's controller, where every application leaves the packages that it was submitted with.
+    IvyClean(IvyCleanCommand),
     /// Print the completions for a shell
     ///
     /// Example: `spark-admission completions bash > /etc/bash_completion.d/spark-admission`

@@ -1,6 +1,7 @@
 //! The commands beside the server, a file each.
 
 pub mod doctor;
+pub mod ivy_clean;
 pub mod nodes;
 mod objects;
 pub mod policy;

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{Method, Request, header};
 use kube::{Api, api::ListParams};
-use serde_json::Value;
 
 use super::{
     Cluster, Error,
@@ -13,9 +11,10 @@ use super::{
 use crate::policy::{
     configuration::FlaggedNodes,
     nodes::{
-        Node, NodeEvent,
-        objects::{EventObject, NodeObject},
+        Constraints, Node, NodeEvent,
+        objects::{EventObject, LimitRangeObject, NamespaceObject, NodeObject, ResourceQuotaObject, Texts},
     },
+    operators::{DeploymentObject, Operator, Operators},
 };
 
 /// How many objects are asked for at once.
@@ -42,61 +41,39 @@ impl Cluster {
         Ok(objects.into_iter().filter_map(|event| NodeEvent::read(event, settings)).collect())
     }
 
-    /// The objects at a path such as `/api/v1/pods`, page by page, without who manages their fields, which is half of them; a kind
-    /// that is not served has none. The query begins with nothing, such as `labelSelector=a`.
+    /// The controllers of the spark-operator.
     ///
     /// # Errors
     /// Nobody answered, or it is not allowed.
-    pub async fn objects(&self, what: &str, path: &str, query: &str) -> Result<Vec<Value>, Error> {
-        let mut all = Vec::new();
-        let mut next = String::new();
-        loop {
-            let page = self.get(what, &format!("{path}?limit={PAGE}&{query}{next}")).await?;
-            let Some(mut page) = page else { return Ok(all) };
-            if let Value::Array(items) = page["items"].take() {
-                all.extend(items.into_iter().map(without_managers));
-            }
-            match page["metadata"]["continue"].as_str().filter(|token| !token.is_empty()) {
-                Some(token) => next = format!("&continue={token}"),
-                None => return Ok(all),
-            }
+    pub async fn operators(&self) -> Result<Operators, Error> {
+        let all = self.list::<DeploymentObject>("list the deployments", &Api::all(self.client()), "").await?;
+        Ok(Operators::new(all.iter().filter_map(Operator::read).map(Arc::new).collect()))
+    }
+
+    /// The labels of a namespace; none where there is no such namespace.
+    ///
+    /// # Errors
+    /// Nobody answered, or it is not allowed.
+    pub async fn namespace_labels(&self, namespace: &str) -> Result<Option<Texts>, Error> {
+        let what = format!("get the namespace {namespace}");
+        let found = Api::<Seen<NamespaceObject>>::all(self.client());
+        match self.answered(&what, found.get_opt(namespace)).await? {
+            Some(seen) => Ok(Some(seen.object.metadata.labels)),
+            None => Ok(None),
         }
     }
 
-    /// The object at a path, without who manages its fields; none where there is none.
+    /// What the limit ranges and quotas of a namespace demand.
     ///
     /// # Errors
     /// Nobody answered, or it is not allowed.
-    pub async fn object(&self, what: &str, path: &str) -> Result<Option<Value>, Error> {
-        Ok(self.get(what, path).await?.map(without_managers))
-    }
-
-    /// What is at a path that answers with text, such as a log; none where there is nothing.
-    ///
-    /// # Errors
-    /// Nobody answered, or it is not allowed.
-    pub async fn text(&self, what: &str, path: &str) -> Result<Option<String>, Error> {
-        let request = request(Method::GET, what, path, Vec::new())?;
-        let asked = async {
-            match self.client().request_text(request).await {
-                // A program may write anything to its log.
-                Err(kube::Error::FromUtf8(error)) => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
-                answered => answered,
-            }
-        };
-        found(self.answered(what, asked).await)
-    }
-
-    /// What the API server answers to an object that it is asked to judge: a review, or with `dryRun=All` anything.
-    ///
-    /// # Errors
-    /// Nobody answered, or the API server said no.
-    pub async fn judged(&self, what: &str, path: &str, object: &Value) -> Result<Value, Error> {
-        self.ask(what, request(Method::POST, what, path, object.to_string().into_bytes())?).await
-    }
-
-    async fn get(&self, what: &str, path: &str) -> Result<Option<Value>, Error> {
-        found(self.ask(what, request(Method::GET, what, path, Vec::new())?).await)
+    pub async fn constraints(&self, namespace: &str) -> Result<Constraints, Error> {
+        let what = |kind: &str| format!("list the {kind} in the namespace {namespace}");
+        let ranges = Api::namespaced_with(self.client(), namespace, &());
+        let ranges = self.list::<LimitRangeObject>(&what("limitranges"), &ranges, "").await?;
+        let quotas = Api::namespaced_with(self.client(), namespace, &());
+        let quotas = self.list::<ResourceQuotaObject>(&what("resourcequotas"), &quotas, "").await?;
+        Ok(Constraints::read(&ranges, &quotas))
     }
 
     async fn list<O: Watched>(&self, what: &str, api: &Api<Seen<O>>, fields: &str) -> Result<Vec<O>, Error> {
@@ -111,25 +88,4 @@ impl Cluster {
             }
         }
     }
-}
-
-fn request(method: Method, what: &str, path: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, Error> {
-    let request =
-        Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json").body(body);
-    request.map_err(|_| Error::Path { what: what.to_owned(), path: path.to_owned() })
-}
-
-fn found<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
-    match answer {
-        Ok(found) => Ok(Some(found)),
-        Err(Error::Refused { code: 404, .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn without_managers(mut object: Value) -> Value {
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.shift_remove("managedFields");
-    }
-    object
 }

@@ -23,6 +23,7 @@ pub mod field_path;
 pub mod finding;
 pub mod handover;
 pub mod judgement;
+pub mod lookup;
 pub mod mutation;
 pub mod mutations;
 pub mod names;

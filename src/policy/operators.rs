@@ -280,12 +280,11 @@ fn of_1(arguments: &[&str]) -> Watches {
         match flag.split_once('=') {
             Some(("namespace", value)) => named = value,
             Some((name, _)) if is_expanded(name) => return Watches::Unclear,
-            Some(_) => {}
             None if flag == "namespace" => match arguments.next() {
                 Some(value) => named = value,
                 None => return Watches::Unclear,
             },
-            None => {}
+            _ => {}
         }
     }
     if is_expanded(named) {
@@ -315,21 +314,15 @@ fn namespaces(value: &str) -> Option<Vec<Box<str>>> {
     let mut all = Vec::new();
     let mut rest = value;
     loop {
-        let (name, after) = match rest.strip_prefix('"') {
-            Some(quoted) => {
-                // A quote that is written twice stands for itself, which no namespace has.
-                let (name, after) = quoted.split_once('"')?;
-                (name, after)
-            }
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                let (name, after) = rest.split_at(end);
-                if name.contains('"') {
-                    return None;
-                }
-                (name, after)
-            }
+        let (name, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            // A quote that is written twice stands for itself, which no namespace has.
+            quoted.split_once('"')?
+        } else {
+            rest.split_at(rest.find(',').unwrap_or(rest.len()))
         };
+        if name.contains('"') {
+            return None;
+        }
         all.push(name.into());
         if after.is_empty() {
             return Some(all);
@@ -343,7 +336,7 @@ fn is_expanded(text: &str) -> bool {
     text.contains("$(")
 }
 
-/// Where `spark-submit` in the operator's image finds its configuration (apache/spark-docker: SPARK_HOME is /opt/spark).
+/// Where `spark-submit` in the operator's image finds its configuration (apache/spark-docker: `SPARK_HOME` is /opt/spark).
 const SPARK_CONF: &str = "/opt/spark/conf";
 
 /// Whether something is put in the place of the image's own configuration, which has no defaults.
@@ -370,7 +363,7 @@ mod tests {
     const CONTROLLER: &str = "ghcr.io/kubeflow/spark-operator/controller:2.4.0";
     const OLD: &str = "ghcr.io/googlecloudplatform/spark-operator:v1beta2-1.6.2-3.5.0";
 
-    fn operator(containers: Value) -> Option<Operator> {
+    fn operator(containers: &Value) -> Option<Operator> {
         let deployment = json!({
             "metadata": {"namespace": "operators", "name": "so"},
             "spec": {"template": {"spec": {"containers": containers}}},
@@ -380,7 +373,7 @@ mod tests {
 
     /// What a controller of an image watches with these arguments.
     fn watched(image: &str, args: &[&str]) -> String {
-        match operator(json!([{"image": image, "args": args}])).map(|operator| operator.watches) {
+        match operator(&json!([{"image": image, "args": args}])).map(|operator| operator.watches) {
             None => "no operator".to_owned(),
             Some(Watches::All) => "all".to_owned(),
             Some(Watches::Unclear) => "unclear".to_owned(),
@@ -466,7 +459,7 @@ mod tests {
             ("Apache's operator", json!([{"image": "apache/spark-kubernetes-operator:0.4.0"}]), None),
             ("no container", json!(null), None),
         ] {
-            assert_eq!(operator(containers).map(|operator| operator.watches), expected, "{case}");
+            assert_eq!(operator(&containers).map(|operator| operator.watches), expected, "{case}");
         }
     }
 
@@ -484,7 +477,7 @@ mod tests {
         ] {
             let mut container = json!({"image": CONTROLLER, "args": ["controller", "start"]});
             json_patch::merge(&mut container, &more);
-            assert_eq!(operator(json!([container])).unwrap().configures_spark, expected, "{case}");
+            assert_eq!(operator(&json!([container])).unwrap().configures_spark, expected, "{case}");
         }
     }
 

@@ -80,8 +80,8 @@ impl Asking {
     /// What is being waited for, for whoever waits too.
     pub(super) fn waiting_for(&self) -> String {
         let progress = self.progress();
-        let longest = progress.pending.first().map_or(String::new(), |what| format!("; waiting to {what}"));
-        format!("looking, {} answers so far{longest}", progress.answered)
+        let longest = progress.pending.first().map_or("for the first answer".to_owned(), |what| format!("to {what}"));
+        format!("looking, {} answers so far; waiting {longest}", progress.answered)
     }
 
     /// The objects of a kind, in one namespace or in every. A kind that is not served has none.

@@ -1,6 +1,6 @@
 //! What was asked for: the resources and pods of a namespace, of all of them, or those that belong to a name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -45,6 +45,9 @@ async fn all(asking: &Asking, namespace: Option<&str>, policy: &Policy) -> Subje
     );
     let pods = read_pods(spark).and_then(|mut spark| {
         spark.extend(read_pods(notebooks)?);
+        // A notebook may have both labels.
+        let mut seen = HashSet::new();
+        spark.retain(|pod| seen.insert(pod.object()));
         Ok(spark)
     });
     (resources, pods)

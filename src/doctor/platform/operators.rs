@@ -1,6 +1,6 @@
 //! The operator: whether there is one, whether it runs, and which namespaces it watches.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
         Cure, Evidence, Finding, Level, LogKey, ObjectName, Observed, Symptom,
         objects::{ContainerStatus, Deployment, Pod},
     },
-    policy::operators::{DeploymentObject, Operator, Watches},
+    policy::operators::{DeploymentObject, Operator, Operators, Watches},
 };
 
 /// The operator's chart, and where Helm finds it.
@@ -55,11 +55,16 @@ fn controllers(observed: &Observed) -> impl Iterator<Item = (&Deployment, Operat
     observed.operators.iter().flatten().filter_map(|deployment| Some((deployment, controller(deployment)?)))
 }
 
+/// The controllers, as the policy's checks know them; none where they could not be seen.
+#[must_use]
+pub fn operators(observed: &Observed) -> Option<Operators> {
+    observed.operators.as_ref().ok()?;
+    Some(Operators::new(controllers(observed).map(|(_, operator)| Arc::new(operator)).collect()))
+}
+
 /// Whether it is known that nobody watches a namespace.
 pub(super) fn is_unwatched(observed: &Observed, namespace: &str) -> bool {
-    let Ok(operators) = &observed.operators else { return false };
-    let mut watching = operators.iter().filter_map(controller).map(|operator| operator.is_watching(namespace));
-    watching.all(|is_watching| is_watching == Some(false))
+    operators(observed).is_some_and(|operators| operators.is_watched(namespace) == Some(false))
 }
 
 /// Whether it is known that no controller runs.
@@ -268,4 +273,136 @@ pub(super) fn upgrade(deployment: &Deployment, values: &str) -> String {
     let release = release(deployment).unwrap_or("spark-operator");
     let version = deployment.metadata.labels.get("app.kubernetes.io/version").map_or("2.4.0", String::as_str);
     format!("helm upgrade {release} {CHART} --version {version} --namespace {namespace} --reuse-values{values}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::testing::{found, observed};
+
+    /// A Deployment of the chart's with these arguments, of which so many pods are ready.
+    fn deployment(name: &str, arguments: &[&str], ready: u32) -> Value {
+        json!({
+            "kind": "Deployment",
+            "metadata": {
+                "name": name, "namespace": "operators", "labels": {"app.kubernetes.io/version": "2.4.0"},
+                "annotations": {"meta.helm.sh/release-name": "so"}
+            },
+            "spec": {
+                "replicas": 1, "selector": {"matchLabels": {"app": name}},
+                "template": {"spec": {"containers": [{"image": "ghcr.io/kubeflow/spark-operator/controller:2.4.0", "args": arguments}]}}
+            },
+            "status": {"readyReplicas": ready}
+        })
+    }
+
+    fn controller(namespaces: &str, ready: u32) -> Value {
+        deployment("so-controller", &["controller", "start", &format!("--namespaces={namespaces}")], ready)
+    }
+
+    fn application(namespace: &str) -> Value {
+        json!({
+            "kind": "SparkApplication",
+            "metadata": {"name": "pi", "namespace": namespace, "creationTimestamp": "2026-11-22T09:00:00Z"}
+        })
+    }
+
+    fn definition() -> Value {
+        json!({"kind": "CustomResourceDefinition", "metadata": {"name": "sparkapplications.sparkoperator.k8s.io"}})
+    }
+
+    #[test]
+    fn knows_the_halves() {
+        let read = |arguments: &[&str], image: &str| {
+            let mut deployment = deployment("so", arguments, 1);
+            deployment["spec"]["template"]["spec"]["containers"][0]["image"] = image.into();
+            serde_json::from_value::<Deployment>(deployment).unwrap()
+        };
+        let operator = "ghcr.io/kubeflow/spark-operator/controller:2.4.0";
+        for (case, deployment, expected) in [
+            ("the controller", read(&["controller", "start"], operator), (true, false)),
+            ("the webhook", read(&["webhook", "start"], operator), (false, true)),
+            ("somebody else's webhook", read(&["webhook", "start"], "cert-manager"), (false, false)),
+            ("a web server", read(&[], "nginx"), (false, false)),
+        ] {
+            assert_eq!((is_controller(&deployment), is_webhook(&deployment)), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn misses_an_operator_where_one_is_expected() {
+        let missing = "error operator-missing Deployment spark-operator-controller: Kubeflow's operator is not installed, so no resource \
+                       becomes pods";
+        for (case, objects, expected) in [
+            ("neither definitions nor resources", vec![], vec![]),
+            ("definitions", vec![definition()], vec![missing]),
+            ("a resource", vec![application("team-a")], vec![missing]),
+            ("it is there", vec![definition(), controller("team-a", 0)], vec![]),
+            (
+                "only its webhook is",
+                vec![definition(), deployment("so-webhook", &["webhook", "start"], 1)],
+                vec![missing],
+            ),
+        ] {
+            assert_eq!(found(look_for_any, &observed(&objects)), expected, "{case}");
+        }
+        let mut unseen = observed(&[definition()]);
+        unseen.operators = Err(crate::doctor::Unseen::default());
+        assert_eq!(found(look_for_any, &unseen), [""; 0], "it may be there");
+    }
+
+    #[test]
+    fn says_who_does_not_run_and_why() {
+        let pod = json!({
+            "kind": "Pod", "metadata": {"name": "so-1", "namespace": "operators", "labels": {"app": "so-controller"}},
+            "status": {
+                "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}],
+                "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}}}]
+            }
+        });
+        let mut scaled = controller("", 0);
+        scaled["spec"]["replicas"] = 0.into();
+        let mut quota = controller("", 0);
+        quota["status"]["conditions"] =
+            json!([{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]);
+        for (case, objects, evidence) in [
+            ("ready", vec![controller("", 1)], vec![]),
+            ("nobody wanted", vec![scaled], vec!["0"]),
+            (
+                "waiting",
+                vec![controller("", 0), pod],
+                vec!["0", "CrashLoopBackOff: back-off 5m0s", "0/3 nodes are available"],
+            ),
+            ("no pod", vec![quota], vec!["0", "exceeded quota"]),
+        ] {
+            let mut findings = Vec::new();
+            look_whether_they_run(&observed(&objects), &mut findings);
+            let says: Vec<_> = findings.iter().flat_map(|it| &it.evidence).map(|it| it.says.as_str()).collect();
+            assert_eq!(says, evidence, "{case}");
+        }
+    }
+
+    #[test]
+    fn names_namespaces_that_nobody_watches() {
+        let unwatched = "error namespace-not-watched Namespace team-b: no operator watches this namespace, so its resources never become pods";
+        for (case, objects, expected) in [
+            ("watched", vec![controller("team-a,team-b", 1), application("team-b")], vec![]),
+            ("all are", vec![controller("", 1), application("team-b")], vec![]),
+            ("not this one", vec![controller("team-a", 1), application("team-b")], vec![unwatched]),
+            ("not even while it does not run", vec![controller("team-a", 0), application("team-b")], vec![unwatched]),
+            ("by another", vec![controller("team-a", 1), controller("team-b", 1), application("team-b")], vec![]),
+            ("perhaps", vec![controller("$(NAMESPACES)", 1), application("team-b")], vec![]),
+            ("nobody at all", vec![application("team-b")], vec![]),
+            ("nothing of Spark's there", vec![controller("team-a", 1)], vec![]),
+        ] {
+            assert_eq!(found(look_what_they_watch, &observed(&objects)), expected, "{case}");
+        }
+        let mut findings = Vec::new();
+        look_what_they_watch(&observed(&[controller("team-a", 1), application("team-b")]), &mut findings);
+        assert_eq!(
+            findings[0].cure.copy,
+            "helm upgrade so spark-operator --repo https://kubeflow.github.io/spark-operator --version 2.4.0 --namespace operators \
+             --reuse-values --set 'spark.jobNamespaces={team-a,team-b}'"
+        );
+    }
 }

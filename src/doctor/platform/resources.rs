@@ -1,6 +1,6 @@
 //! Resources that the operator has not taken up.
 
-use super::operators;
+use super::{accounts, operators};
 use crate::doctor::{Cure, Evidence, Finding, Level, Observed, Symptom, objects::Resource};
 
 /// How long a resource may wait, in seconds: the operator takes one up at once, and a busy one within seconds.
@@ -22,6 +22,7 @@ pub(super) fn look(observed: &Observed, findings: &mut Vec<Finding>) {
     }
     for resource in not_taken_up(observed) {
         let is_told = operators::is_unwatched(observed, &resource.metadata.namespace)
+            || accounts::lacks_account(resource, observed)
             || crate::doctor::workload::explains(observed, resource);
         if !is_told {
             findings.push(no_status(resource, observed));
@@ -70,4 +71,82 @@ fn said_of(resource: &Resource, observed: &Observed) -> Option<Evidence> {
         let pod = crate::doctor::ObjectName::of("Pod", &key.namespace, &key.pod);
         Some(Evidence::log(&pod, &key.container, false, line))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::testing::{found, observed};
+    use serde_json::{Value, json};
+
+    fn connect(created: &str, more: &Value) -> Value {
+        let mut connect = json!({
+            "kind": "SparkConnect", "metadata": {"name": "analytics", "namespace": "team-a", "creationTimestamp": created},
+            "spec": {"image": "apache/spark:3.5.7", "server": {}, "executor": {"template": {"spec": {"containers": [{"name": "e"}]}}}}
+        });
+        json_patch::merge(&mut connect, more);
+        connect
+    }
+
+    fn controller(ready: u32) -> Value {
+        json!({
+            "kind": "Deployment", "metadata": {"name": "so", "namespace": "operators"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "so"}},
+                "template": {"spec": {"containers": [{"image": "spark-operator", "args": ["controller", "start", "--namespaces=team-a"]}]}}
+            },
+            "status": {"readyReplicas": ready}
+        })
+    }
+
+    #[test]
+    fn misses_a_status_that_should_be_there() {
+        let none = "error no-status SparkConnect team-a/analytics: the operator has not taken it up: it has no status";
+        let old = "2026-11-22T09:58:59Z";
+        for (case, objects, expected) in [
+            ("old enough", vec![controller(1), connect(old, &json!({}))], vec![none]),
+            ("just made", vec![controller(1), connect("2026-11-22T09:59:01Z", &json!({}))], vec![]),
+            ("taken up", vec![controller(1), connect(old, &json!({"status": {"state": "NotReady"}}))], vec![]),
+            ("suspended", vec![controller(1), connect(old, &json!({"spec": {"suspend": true}}))], vec![]),
+            (
+                "being deleted",
+                vec![controller(1), connect(old, &json!({"metadata": {"deletionTimestamp": old}}))],
+                vec![],
+            ),
+            ("nobody runs: said elsewhere", vec![controller(0), connect(old, &json!({}))], vec![]),
+            (
+                "nobody watches: said elsewhere",
+                vec![controller(1), connect(old, &json!({"metadata": {"namespace": "team-b"}}))],
+                vec![],
+            ),
+            (
+                "no account: said elsewhere",
+                vec![
+                    controller(1),
+                    connect(old, &json!({"spec": {"server": {"template": {"spec": {"serviceAccountName": "etl"}}}}})),
+                ],
+                vec![],
+            ),
+            ("no time", vec![controller(1), connect("yesterday", &json!({}))], vec![]),
+        ] {
+            assert_eq!(found(look, &observed(&objects)), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn brings_what_the_operators_log_says_of_it() {
+        let pod = json!({
+            "kind": "Pod", "metadata": {"name": "so-1", "namespace": "operators", "labels": {"app": "so"}},
+            "spec": {"containers": [{"name": "operator"}]}
+        });
+        let mut observed = observed(&[controller(1), pod, connect("2026-11-22T09:00:00Z", &json!({}))]);
+        let logs = operators::controller_logs(&observed);
+        assert_eq!(logs.len(), 1);
+        let log = "INFO Reconciling SparkConnect analytics\nERROR first {\"name\": \"analytics\"}\nERROR Observed a panic {\"name\": \"analytics\"}\n\
+                   ERROR other {\"name\": \"batch\"}";
+        observed.logs = [(logs[0].clone(), Ok(log.to_owned()))].into();
+        let mut findings = Vec::new();
+        look(&observed, &mut findings);
+        assert_eq!(findings[0].evidence[1].says, "ERROR Observed a panic {\"name\": \"analytics\"}");
+    }
 }

@@ -463,3 +463,163 @@ fn failing(webhook: &str, message: &str, evidence: Evidence, observed: &Observed
 fn date(seconds: i64) -> String {
     timestamp::text(seconds).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::{
+        Unseen,
+        observed::WebhookService,
+        testing::{found, observed},
+    };
+    use serde_json::Value;
+
+    fn configuration(kind: &str, webhook: &str, client: &Value, policy: &str) -> Value {
+        json!({
+            "kind": kind, "metadata": {"name": "here"},
+            "webhooks": [{"name": webhook, "clientConfig": client, "failurePolicy": policy}]
+        })
+    }
+
+    fn both(client: &Value) -> Vec<Value> {
+        KINDS.map(|kind| configuration(kind, "pods.spark-admission.io", client, "Fail")).to_vec()
+    }
+
+    fn behind_service() -> Value {
+        json!({"service": {"namespace": "ours", "name": "webhook"}, "caBundle": ""})
+    }
+
+    #[test]
+    fn knows_whose_a_configuration_is() {
+        for (webhook, expected) in [
+            ("pods.spark-admission.io", true),
+            ("mutate--v1-pod.sparkoperator.k8s.io", true),
+            ("validate.kyverno.svc", false),
+        ] {
+            let object = configuration(KINDS[0], webhook, &json!({}), "Fail");
+            assert_eq!(is_of_spark(&serde_json::from_value(object).unwrap()), expected, "{webhook}");
+        }
+    }
+
+    #[test]
+    fn misses_half_a_registration() {
+        let [mutating, validating] =
+            KINDS.map(|kind| configuration(kind, "pods.spark-admission.io", &json!({}), "Fail"));
+        let changed = json!({
+            "kind": "Pod", "metadata": {"name": "d", "namespace": "a", "labels": {"spark-role": "driver"}, "annotations": {MUTATED: "ivy-cache"}}
+        });
+        let missing = |kind: &str, name: &str, why: &str| {
+            vec![format!("warning webhook-missing {kind} {name}: spark-admission is not registered: {why}")]
+        };
+        for (case, objects, expected) in [
+            ("both halves", vec![mutating.clone(), validating.clone()], vec![]),
+            ("not installed", vec![], vec![]),
+            ("half", vec![mutating], missing(KINDS[1], "here", "only the other half is registered")),
+            ("the other half", vec![validating], missing(KINDS[0], "here", "only the other half is registered")),
+            (
+                "no longer",
+                vec![changed],
+                missing(KINDS[0], "spark-admission", "the webhook changed pods here and is no longer registered"),
+            ),
+        ] {
+            assert_eq!(found(look_at_registrations, &observed(&objects)), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn says_who_is_not_behind_a_service() {
+        let text = |level: &str, why: &str, so: &str| {
+            vec![format!(
+                "{level} webhook-unreachable Service ours/webhook: the API server cannot reach the webhook of spark-admission: {why}; it {so}"
+            )]
+        };
+        let refuses = "refuses what the webhook would be asked about";
+        let passes = "takes Spark's work as if there were no webhook";
+        let ready = |ready| Ok(Some(WebhookService { ready, unready: 1, secrets: vec![] }));
+        for (case, policy, service, expected) in [
+            ("somebody is", "Fail", ready(1), vec![]),
+            ("nobody is ready", "Fail", ready(0), text("error", "no pod behind it is ready", refuses)),
+            (
+                "nobody is ready, and it may fail",
+                "Ignore",
+                ready(0),
+                text("warning", "no pod behind it is ready", passes),
+            ),
+            ("no Service", "Fail", Ok(None), text("error", "there is no such Service", refuses)),
+            ("nobody knows", "Fail", Err(Unseen::default()), vec![]),
+        ] {
+            let object = configuration(KINDS[0], "pods.spark-admission.io", &behind_service(), policy);
+            let mut observed = observed(&[object]);
+            observed.services = [(ObjectName::of("Service", "ours", "webhook"), service)].into();
+            assert_eq!(found(look_at_services, &observed), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_not_trusted() {
+        let url = |bundle: &str| json!({"url": "https://example.com/mutate", "caBundle": bundle});
+        let nonsense = STANDARD.encode("nonsense");
+        for (case, client, expected) in [
+            (
+                "a Service and nothing trusted",
+                behind_service(),
+                Some("caBundle is empty, so the API server trusts nobody"),
+            ),
+            ("a URL that everybody trusts", url(""), None),
+            ("no certificate", url(&nonsense), Some("caBundle holds no certificate")),
+            ("no base64", url("???"), Some("caBundle holds no certificate")),
+        ] {
+            let findings = found(look_at_certificates, &observed(&both(&client)));
+            assert_eq!(findings.len(), if expected.is_some() { 2 } else { 0 }, "{case}: {findings:?}");
+            assert!(findings.iter().all(|finding| finding.contains(expected.unwrap())), "{case}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn reads_what_the_api_server_says_of_a_webhook() {
+        let call = |webhook: &str, why: &str| {
+            format!(
+                "Internal error occurred: failed calling webhook \"{webhook}\": failed to call webhook: Post \"https://x/mutate?timeout=5s\": {why}"
+            )
+        };
+        let ours = |why: &str| Ok(Some(call("pods.spark-admission.io", why)));
+        for (case, answer, expected) in [
+            ("taken", Ok(None), None),
+            ("refused by somebody", Ok(Some("exceeded quota: q".to_owned())), None),
+            ("not allowed", Err(Unseen::default()), None),
+            ("refused", ours("dial tcp 10.0.0.1:443: connect: connection refused"), Some("error webhook-unreachable")),
+            (
+                "distrusted",
+                ours("tls: failed to verify certificate: x509: certificate has expired"),
+                Some("error webhook-certificate"),
+            ),
+            (
+                "of somebody else",
+                Ok(Some(call("validate.kyverno.svc", "EOF"))),
+                Some("error webhook-unreachable webhook validate.kyverno.svc"),
+            ),
+        ] {
+            let mut observed = observed(&both(&json!({"url": "https://x/mutate"})));
+            observed.dry_runs = vec![(ObjectName::of("Pod", "a", "probe"), answer)];
+            let findings = found(look_at_answers, &observed);
+            assert_eq!(findings.len(), usize::from(expected.is_some()), "{case}: {findings:?}");
+            assert!(findings.iter().all(|finding| finding.starts_with(expected.unwrap())), "{case}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn tries_where_spark_works_and_nobody_opted_out() {
+        let namespace =
+            |name: &str, labels: Value| json!({"kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        let application =
+            |namespace: &str| json!({"kind": "SparkApplication", "metadata": {"name": "pi", "namespace": namespace}});
+        let opted_out = || namespace("a", json!({ENABLED: "false"}));
+        for (case, objects, expected) in [
+            ("nowhere", vec![], None),
+            ("where a resource is", vec![application("a")], Some("a")),
+            ("not where nothing is changed", vec![opted_out(), application("a"), application("b")], Some("b")),
+        ] {
+            assert_eq!(namespace_to_try(&observed(&objects)).as_deref(), expected, "{case}");
+        }
+    }
+}

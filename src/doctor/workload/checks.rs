@@ -43,3 +43,31 @@ fn found(rehearsal: &Rehearsal, finding: &CheckFinding, verdict: Verdict) -> Fin
         object,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{check::Level as CheckLevel, field_path::path};
+
+    #[test]
+    fn says_what_a_check_finds() {
+        let finding = CheckFinding {
+            check: Check::SparkMemory,
+            at_most: CheckLevel::Deny,
+            path: path(["spec", "driver", "memory"]),
+            problem: "\"512Mi\" is nothing that Spark can read".to_owned(),
+            cure: "write 512m".to_owned(),
+        };
+        for (verdict, level) in
+            [(Verdict::Denied, Level::Error), (Verdict::Warned, Level::Warning), (Verdict::Spared, Level::Warning)]
+        {
+            let found = found(&Rehearsal::default(), &finding, verdict);
+            assert_eq!(found.level, level, "{verdict:?}");
+            assert_eq!(found.problem, "the check spark-memory: \"512Mi\" is nothing that Spark can read");
+            assert!(
+                found.cure.sentence.starts_with("write 512m; ")
+                    && found.cure.sentence.contains("docs/checks.md#spark-memory")
+            );
+        }
+    }
+}
