@@ -18,7 +18,7 @@ const AT_ONCE: usize = 8;
 /// How much of a log is read: the last lines, and of these so many bytes.
 const LOG: (u32, usize) = (500, 256 << 10);
 /// The last lines of a log whose lines are so long that the first of them use the bytes up: fewer, until they fit.
-const LOG_ENDS: [u32; 2] = [100, 20];
+const LOG_ENDS: [u32; 3] = [100, 20, 5];
 
 /// A kind of objects, as the API server's paths have it.
 #[derive(Debug, Clone, Copy)]
