@@ -6,6 +6,8 @@
 //! files: --tls-cert, --tls-key --------------------+        (followed by crate::reload)
 //! ```
 
+mod authority;
+mod bundle;
 mod pair;
 mod standalone;
 
@@ -19,6 +21,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+pub use bundle::{Bundle, Described, describe};
 pub use pair::{Pair, PairError};
 pub use standalone::{Standalone, StandaloneError};
 
