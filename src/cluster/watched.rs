@@ -17,10 +17,14 @@ use crate::policy::nodes::objects::{
 /// The events that are looked at. The field is called so in the core API, which also serves what was written as `events.k8s.io/v1`.
 pub(super) const ABOUT_NODES: &str = "involvedObject.kind=Node";
 
-/// An object of a kind that is watched; all of them are of the core group, version v1.
+/// An object of a kind that is watched; all of them are of version v1.
 pub(super) trait Watched: DeserializeOwned + Clone + Debug + Send + Sync + 'static {
     const KIND: &'static str;
     const PLURAL: &'static str;
+    /// Empty for the core group.
+    const GROUP: &'static str = "";
+    /// The manifest that gives the right to watch it.
+    const RIGHTS: &'static str = "manifests/rbac.yaml";
     /// Whether the API server is asked for nothing but the metadata.
     const METADATA_ONLY: bool = false;
 
@@ -80,7 +84,7 @@ impl<O: Watched> Resource for Seen<O> {
     }
 
     fn group((): &()) -> Cow<'_, str> {
-        "".into()
+        O::GROUP.into()
     }
 
     fn version((): &()) -> Cow<'_, str> {

@@ -24,6 +24,7 @@ mod spark;
 mod webhook;
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -44,7 +45,7 @@ pub use in_pod::InPod;
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
 pub use spark::{JAR, PACKAGE, Spark};
-pub use webhook::{Registered, probe, register};
+pub use webhook::{Registered, manifests, probe, register};
 
 use crate::support::pki::Ca;
 use processes::Processes;
@@ -163,6 +164,11 @@ impl Cluster {
         cluster.prepare(programs.path("spark-operator-crds"), started + START).await?;
         cluster.announce(started).await;
         Ok(cluster)
+    }
+
+    /// What a user has asked for, each as `VERB RESOURCE`, of what the audit policy names.
+    pub fn asked_by(&self, user: &str) -> BTreeSet<String> {
+        audit::asked_by(self.processes.folder(), user)
     }
 
     /// Starts the scheduler and the controllers, for whoever needs them; the others do not mind.
