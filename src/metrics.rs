@@ -426,6 +426,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_not_known_of_the_certificate_is_absent() {
+        let metrics = Metrics::default();
+        let ca = "\nspark_admission_certificate_authority_not_after_timestamp_seconds";
+        metrics.certificate_in_force(1, None, None);
+        assert!(!metrics.text().contains(ca), "{}", metrics.text());
+        metrics.certificate_in_force(1, Some(2), None);
+        assert!(metrics.text().contains(&format!("{ca}{{}} 2")), "{}", metrics.text());
+    }
+
+    #[test]
     fn every_mutation_has_a_counter_for_every_outcome() {
         let metrics = Metrics::default();
         let skipped = Skip::ALL.iter().copied().map(Outcome::Skipped);
