@@ -9,7 +9,10 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    cli::{certs::CertsCommand, nodes::NodesCommand, policy::PolicyCommand, review::ReviewCommand},
+    cli::{
+        certs::CertsCommand, doctor::DoctorCommand, ivy_clean::IvyCleanCommand, nodes::NodesCommand,
+        policy::PolicyCommand, review::ReviewCommand,
+    },
     cluster::{SecretName, WebhookUrl},
     duration,
     telemetry::{LogFormat, LogLevel},
@@ -44,6 +47,12 @@ pub enum Command {
     Policy(PolicyCommand),
     /// Show each node of the cluster, flagged or not, by what, and since when
     Nodes(NodesCommand),
+    /// Find out what went wrong with Spark's work in a cluster, and what cures it
+    Doctor(DoctorCommand),
+    /// Remove Ivy directories by age and size, none that is in use
+    ///
+    /// For the operator's controller, where every application leaves the packages that it was submitted with.
+    IvyClean(IvyCleanCommand),
     /// Show or rotate the certificates of a self-managed server
     #[command(subcommand)]
     Certs(CertsCommand),

@@ -1,6 +1,8 @@
 //! The commands beside the server, a file each.
 
 pub mod certs;
+pub mod doctor;
+pub mod ivy_clean;
 pub mod nodes;
 mod objects;
 pub mod policy;

@@ -80,6 +80,7 @@ struct SecretObject {
 }
 
 impl Watched for SecretObject {
+    const GROUP: &'static str = "";
     const KIND: &'static str = "Secret";
     const PLURAL: &'static str = "secrets";
     const RIGHTS: &'static str = RIGHTS;

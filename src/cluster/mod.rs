@@ -3,6 +3,7 @@
 //! ```text
 //! Place (a kubeconfig, or the pod we run in) --> Cluster --> Platform, what it serves  --> Snapshots --> policy::Snapshot
 //!                                                       |-> Watch (a kind each) --> Known --^
+//!                                                       |-> Lookups, for one review --> policy::lookup::Answers
 //!                                                       |-> Registration --> webhook configurations
 //!                                                       |-> Trusted, whom they trust
 //!                                                       `-> Secret
@@ -14,6 +15,8 @@ mod access;
 mod changes;
 pub mod labelling;
 mod listing;
+mod lookups;
+mod objects;
 mod platform;
 mod registration;
 mod secret;
@@ -26,6 +29,7 @@ mod webhook_url;
 
 pub use access::{Cluster, Error, Place};
 pub use changes::Changes;
+pub use lookups::{Lookups, Reply};
 pub use platform::Platform;
 pub use registration::{Registration, unregister};
 pub use secret::{Secret, SecretName, Written};

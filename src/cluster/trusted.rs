@@ -70,8 +70,8 @@ impl Cluster {
             return Ok(true);
         }
         let what = format!("write caBundle into the {}", configuration.kind);
-        let path = format!("{}?fieldManager={FIELD_MANAGER}", configuration.path);
-        match self.send(&what, Method::PATCH, &path, "application/json-patch+json", &patch).await {
+        let at = format!("{}?fieldManager={FIELD_MANAGER}", configuration.path);
+        match self.send(&what, Method::PATCH, &at, "application/json-patch+json", &patch).await {
             Ok(_) => Ok(true),
             // A test failed, or it is gone.
             Err(Error::Refused { code: 404 | 409 | 422, .. }) => Ok(false),

@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use spark_admission::{
     certs::{Bundle, CurrentCertificate, Held, Keeper, SECRET, served},
     cluster::{self, Place, SecretName},
-    metrics::Metrics,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -49,14 +48,21 @@ struct Replicas {
     balancer: Balancer,
     running: Vec<Serving>,
     secret: SecretName,
+    /// The name of the webhook configurations.
+    configuration: String,
 }
 
 impl Replicas {
     /// So many at once, on an empty cluster where the webhook is registered with a `caBundle` that nobody has filled in.
-    async fn start(here: Namespace, kubeconfig: PathBuf, secret: SecretName, count: usize) -> Self {
+    async fn start(
+        here: Namespace,
+        kubeconfig: PathBuf,
+        (secret, configuration): (SecretName, String),
+        count: usize,
+    ) -> Self {
         let balancer = Balancer::start().await;
-        register(&here, balancer.port).await;
-        let mut replicas = Self { here, kubeconfig, balancer, running: Vec::new(), secret };
+        register(&here, &configuration, balancer.port).await;
+        let mut replicas = Self { here, kubeconfig, balancer, running: Vec::new(), secret, configuration };
         let starting: Vec<_> = (0..count).map(|_| replicas.starting()).collect();
         for starting in starting {
             replicas.running.push(starting.await.unwrap());
@@ -81,6 +87,7 @@ impl Replicas {
         let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
         arguments.extend(["--certificates", "self-managed", "--kubeconfig", &kubeconfig, "--secret", &secret]);
         arguments.extend(["--certificate-overlap", OVERLAP, "--drain-delay", "0s"]);
+        arguments.extend(["--webhook-configuration", &self.configuration]);
         arguments.into_iter().map(ToOwned::to_owned).collect()
     }
 
@@ -121,7 +128,7 @@ impl Replicas {
     async fn bundles(&self) -> Vec<Bundle> {
         let mut bundles = Vec::new();
         for kind in KINDS {
-            let configuration = self.here.send("GET", &path(kind), &Value::Null).await.object();
+            let configuration = self.here.send("GET", &path(kind, &self.configuration), &Value::Null).await.object();
             for webhook in configuration["webhooks"].as_array().unwrap() {
                 let text = webhook["clientConfig"]["caBundle"].as_str().unwrap_or_default();
                 bundles.push(Bundle::from_pem(&STANDARD.decode(text).unwrap()));
@@ -156,6 +163,7 @@ impl Replicas {
     fn certs(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let (kubeconfig, secret) = (self.here.cluster().admin().display().to_string(), self.secret.to_string());
         let all = [&["certs"], arguments, &["--kubeconfig", &kubeconfig, "--secret", &secret]].concat();
+        let all = [&all[..], &["--webhook-configuration", &self.configuration]].concat();
         run(&mut spark_admission(&all))
     }
 
@@ -164,20 +172,23 @@ impl Replicas {
     }
 }
 
-/// The manifest as a chart installs it, but with the balancer's URL in place of the Service: nobody is trusted yet.
-async fn register(here: &Namespace, port: u16) {
+/// The manifest as a chart installs it, but with the balancer's URL in place of the Service, and for one namespace: nobody is trusted yet.
+async fn register(here: &Namespace, name: &str, port: u16) {
     for mut configuration in manifests() {
+        configuration["metadata"]["name"] = name.into();
         for webhook in configuration["webhooks"].as_array_mut().unwrap() {
             let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap().to_owned();
             webhook["clientConfig"] = json!({"url": format!("https://localhost:{port}{path}")});
+            let here = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": [here.name]});
+            webhook["namespaceSelector"]["matchExpressions"].as_array_mut().unwrap().push(here);
         }
         let kind = configuration["kind"].as_str().unwrap().to_lowercase() + "s";
         here.send("POST", &format!("/apis/admissionregistration.k8s.io/v1/{kind}"), &configuration).await.object();
     }
 }
 
-fn path(kind: &str) -> String {
-    format!("/apis/admissionregistration.k8s.io/v1/{kind}/spark-admission")
+fn path(kind: &str, name: &str) -> String {
+    format!("/apis/admissionregistration.k8s.io/v1/{kind}/{name}")
 }
 
 /// Hands each connection to the next server, as a Service does.
@@ -209,12 +220,17 @@ impl Balancer {
     }
 }
 
-/// A control plane of its own, and a Secret in a namespace of its own on it.
-async fn replicas(count: usize) -> Replicas {
-    let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
+/// Everything in a namespace of its own, and under its name.
+async fn replicas(here: Namespace, count: usize) -> Replicas {
     let (kubeconfig, namespace) = (here.cluster().admin(), here.name.clone());
+    let configuration = format!("spark-admission-{namespace}");
     let secret = SecretName { namespace, name: SECRET.to_owned() };
-    Replicas::start(here, kubeconfig, secret, count).await
+    Replicas::start(here, kubeconfig, (secret, configuration), count).await
+}
+
+/// For a test that counts what the API server counts, or ends it.
+async fn own_control_plane() -> Namespace {
+    Namespace::on(Cluster::of_my_own().await, &json!({})).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -222,7 +238,7 @@ async fn ten_rotations_in_a_row_while_reviews_flow_and_none_fails() {
     const ROTATIONS: usize = 10;
     /// Each is two reviews: one to change the pod, one to judge it.
     const CREATES_A_SECOND: u64 = 100;
-    let replicas = Arc::new(replicas(3).await);
+    let replicas = Arc::new(replicas(own_control_plane().await, 3).await);
     within(HEALED, "three replicas from nothing", async || replicas.are_in_order().await).await;
     eprintln!("in order");
     let before = replicas.held().await.unwrap();
@@ -336,12 +352,13 @@ async fn ten_rotations_in_a_row_while_reviews_flow_and_none_fails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whatever_is_done_to_it_is_healed_within_ten_seconds() {
-    let replicas = replicas(2).await;
+    let replicas = replicas(Namespace::new().await, 2).await;
     within(HEALED, "two replicas from nothing", async || replicas.are_in_order().await).await;
     let encoded = |text: &[u8]| Value::from(STANDARD.encode(text));
     let trust = async |bundle: Value| {
         for kind in KINDS {
-            let configuration = replicas.here.send("GET", &path(kind), &Value::Null).await.object();
+            let configuration =
+                replicas.here.send("GET", &path(kind, &replicas.configuration), &Value::Null).await.object();
             let names = configuration["webhooks"].as_array().unwrap().iter().map(|webhook| webhook["name"].clone());
             let operations = names.enumerate().map(|(place, _)| {
                 let path = format!("/webhooks/{place}/clientConfig/caBundle");
@@ -351,7 +368,7 @@ async fn whatever_is_done_to_it_is_healed_within_ten_seconds() {
                     json!({"op": "add", "path": path, "value": bundle})
                 }
             });
-            replicas.here.json_patch_at(&path(kind), &operations.collect()).await.object();
+            replicas.here.json_patch_at(&path(kind, &replicas.configuration), &operations.collect()).await.object();
         }
     };
     let good = replicas.held().await.unwrap();
@@ -403,11 +420,11 @@ async fn whatever_is_done_to_it_is_healed_within_ten_seconds() {
     }
     // As a tool does that applies a repository again: the whole object, without what servers have written into it.
     for kind in KINDS {
-        replicas.here.send("DELETE", &path(kind), &Value::Null).await.object();
+        replicas.here.send("DELETE", &path(kind, &replicas.configuration), &Value::Null).await.object();
     }
     eventually("said once", async || replicas.logs().contains("nothing of ours is registered under this name yet"))
         .await;
-    register(&replicas.here, replicas.balancer.port).await;
+    register(&replicas.here, &replicas.configuration, replicas.balancer.port).await;
     within(HEALED, "registered anew", async || replicas.are_in_order().await).await;
     assert_eq!(replicas.held().await.unwrap().data(), good.data(), "nobody needed another CA");
     let failed = "spark_admission_certificate_last_failure_timestamp_seconds";
@@ -417,7 +434,7 @@ async fn whatever_is_done_to_it_is_healed_within_ten_seconds() {
 /// All replicas are gone, and what they left behind is not good: nobody remembers, so everything is made anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_remembers_is_made_anew() {
-    let mut replicas = replicas(1).await;
+    let mut replicas = replicas(Namespace::new().await, 1).await;
     within(HEALED, "from nothing", async || replicas.are_in_order().await).await;
     let first = replicas.held().await.unwrap();
     replicas.running.clear();
@@ -437,7 +454,7 @@ async fn what_nobody_remembers_is_made_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_api_server_is_away_the_last_certificate_stays_in_force() {
-    let replicas = replicas(1).await;
+    let replicas = replicas(own_control_plane().await, 1).await;
     within(HEALED, "from nothing", async || replicas.are_in_order().await).await;
     let (serving, held) = (&replicas.running[0], replicas.held().await.unwrap());
     replicas.here.cluster().end_apiserver();
@@ -455,8 +472,9 @@ async fn while_the_api_server_is_away_the_last_certificate_stays_in_force() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_are_a_minute_apart_agree() {
     const MINUTE: Duration = Duration::from_mins(1);
-    let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
-    register(&here, 1).await;
+    let here = Namespace::new().await;
+    let configuration = format!("spark-admission-{}", here.name);
+    register(&here, &configuration, 1).await;
     let secret = SecretName { namespace: here.name.clone(), name: SECRET.to_owned() };
     let clocks: [fn() -> SystemTime; 3] =
         [|| SystemTime::now() - MINUTE, SystemTime::now, || SystemTime::now() + MINUTE];
@@ -467,7 +485,7 @@ async fn clocks_that_are_a_minute_apart_agree() {
         let keeper = Keeper {
             cluster: cluster::Cluster::at(place).await.unwrap(),
             secret: secret.clone(),
-            configuration: "spark-admission".to_owned(),
+            configuration: configuration.clone(),
             names: vec!["spark-admission.operators.svc".to_owned()],
             overlap: Duration::from_secs(1),
             clock,
@@ -512,10 +530,10 @@ async fn clocks_that_are_a_minute_apart_agree() {
 /// Under the rights of the manifest nothing is forbidden, and none of them is there for nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rights_of_the_manifest_are_enough_and_all_are_used() {
-    let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
+    let here = own_control_plane().await;
     let kubeconfig = account(&here).await;
     let secret = "spark-admission/spark-admission-certificates".parse().unwrap();
-    let mut replicas = Replicas::start(here, kubeconfig, secret, 1).await;
+    let mut replicas = Replicas::start(here, kubeconfig, (secret, "spark-admission".to_owned()), 1).await;
     let missing = &replicas.running[0];
     missing.log_with("manifests/rbac-self-managed.yaml has the rights that it takes");
     let answer = client::get(missing.admin, "/readyz").await.unwrap();
@@ -579,7 +597,7 @@ fn rules() -> Vec<Rule> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_say_what_fits_and_what_does_not() {
-    let mut replicas = replicas(1).await;
+    let mut replicas = replicas(Namespace::new().await, 1).await;
     within(HEALED, "in order", async || replicas.are_in_order().await).await;
     let (status, said, errors) = replicas.certs(&["status"]);
     assert_eq!(status, Some(0), "{said}{errors}");
@@ -588,8 +606,8 @@ async fn the_commands_say_what_fits_and_what_does_not() {
         "  CA           spark-admission CA 20",
         "  certificate  localhost, spark-admission.",
         "  signed by    spark-admission CA 20",
-        "MutatingWebhookConfiguration spark-admission, pods.spark-admission.io",
-        "ValidatingWebhookConfiguration spark-admission, executors.spark-admission.io",
+        &format!("MutatingWebhookConfiguration {}, pods.spark-admission.io", replicas.configuration),
+        &format!("ValidatingWebhookConfiguration {}, executors.spark-admission.io", replicas.configuration),
         "presents that of the Secret, until 20",
         "In order.",
     ] {
@@ -611,10 +629,14 @@ async fn the_commands_say_what_fits_and_what_does_not() {
 
     let stranger = STANDARD.encode(Ca::new("stranger").pem);
     let change = json!([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": stranger}]);
-    replicas.here.json_patch_at(&path(KINDS[1]), &change).await.object();
+    replicas.here.json_patch_at(&path(KINDS[1], &replicas.configuration), &change).await.object();
     let (status, said, _) = replicas.certs(&["status"]);
     assert_eq!(status, Some(1), "{said}");
-    assert!(said.contains("- ValidatingWebhookConfiguration spark-admission, resources.spark-admission.io: the certificate of the Secret is not signed by what is trusted"), "{said}");
+    let expected = format!(
+        "- ValidatingWebhookConfiguration {}, resources.spark-admission.io: the certificate of the Secret is not signed by what is trusted",
+        replicas.configuration
+    );
+    assert!(said.contains(&expected), "{said}");
     replicas.delete_secret().await;
     let (status, said, _) = replicas.certs(&["status"]);
     assert!(status == Some(1) && said.contains("- there is no Secret"), "{said}");
@@ -629,7 +651,7 @@ async fn the_commands_say_what_fits_and_what_does_not() {
 /// `--register` with a self-managed certificate: for the URL's host, and trusted from the first moment.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_registers_itself_is_trusted_at_once() {
-    let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
+    let here = own_control_plane().await;
     let (admin, secret) = (here.cluster().admin().display().to_string(), format!("{}/mine", here.name));
     let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--register"];
     arguments.extend(["--certificates", "self-managed", "--kubeconfig", &admin, "--secret", &secret]);
@@ -666,7 +688,7 @@ async fn in_a_pod_it_is_the_default() {
             "unshare cannot give a process mounts of its own",
         );
     };
-    let here = Namespace::on(Cluster::of_my_own().await, &json!({})).await;
+    let here = own_control_plane().await;
     let kubeconfig = std::fs::read_to_string(account(&here).await).unwrap();
     let kubeconfig: Value = serde_json::from_str(&kubeconfig).unwrap();
     for manifest in ["rbac.yaml", "rbac-self-managed.yaml"] {

@@ -47,10 +47,22 @@ impl Quantity {
         Some(Self { nano: if negative { -magnitude } else { magnitude } })
     }
 
+    /// How many whole units it is, such as bytes; none where that is less than nothing, or more than a number holds.
+    #[must_use]
+    pub fn whole(self) -> Option<u64> {
+        u64::try_from(self.nano.div_euclid(NANO)).ok()
+    }
+
     /// So many bytes.
     #[must_use]
     pub fn from_bytes(bytes: u64) -> Self {
         Self { nano: i128::from(bytes) * NANO }
+    }
+
+    /// The value in whole mebibytes, rounded up; nothing below zero.
+    #[must_use]
+    pub fn mebibytes(self) -> u128 {
+        u128::try_from(self.nano).unwrap_or_default().div_ceil(Self::MEBIBYTE.nano.unsigned_abs())
     }
 }
 

@@ -8,16 +8,20 @@
 //! Registered  the webhook, registered for one namespace
 //! Followed    the snapshot of the cluster, kept current in this process
 //! Operator    Kubeflow's operator, its webhook or its controller, for one namespace
+//! Platform    a control plane of its own with the operator, installed by Helm
 //! Spark       a release of Spark, and its programs for one namespace
 //! InPod       what a pod would run, on this machine
+//! Kubelet     a node that has the logs of its containers
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
 mod followed;
 mod in_pod;
+mod kubelet;
 mod namespace;
 mod operator;
+pub mod platform;
 mod processes;
 mod programs;
 mod spark;
@@ -42,9 +46,10 @@ use tokio::sync::OnceCell;
 
 pub use followed::Followed;
 pub use in_pod::InPod;
+pub use kubelet::Kubelet;
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
-pub use spark::{JAR, PACKAGE, Spark};
+pub use spark::{JAR, PACKAGE, Running, Spark};
 pub use webhook::{Registered, manifests, probe, register};
 
 use crate::support::pki::Ca;
