@@ -3,21 +3,34 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{ObjectName, Observed, objects::Metadata};
+use super::{
+    ObjectName, Observed,
+    objects::{Metadata, Pod, Resource},
+    platform,
+};
 use crate::{
     policy::{
-        Snapshot,
+        Policy, Snapshot,
         finding::Finding as CheckFinding,
         judgement::Verdict,
+        lookup::Question,
         names::MUTATED,
         outcome::{Outcome, Untouched},
         subject::ResourceKind,
     },
-    review::{Endpoint, answer},
+    review::{Endpoint, answer, questions},
 };
 
 /// Label that the operator's webhook puts on pods that it changed (pkg/common/spark.go of 2.4.0).
 const MUTATED_BY_OPERATOR: &str = "sparkoperator.k8s.io/mutated-by-spark-operator";
+
+/// Group, version and kind of a pod.
+const POD: (&str, &str, &str) = ("", "v1", "Pod");
+
+const fn kind_of(kind: ResourceKind) -> (&'static str, &'static str, &'static str) {
+    let version = if matches!(kind, ResourceKind::SparkConnect) { "v1alpha1" } else { "v1beta2" };
+    ("sparkoperator.k8s.io", version, kind.name())
+}
 
 /// One object, as it was changed and as it would be.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +58,7 @@ pub fn snapshot(observed: &Observed) -> Snapshot {
         namespaces: std::sync::Arc::new(labels.collect()),
         nodes: observed.nodes.as_ref().ok().cloned(),
         constraints: std::sync::Arc::new(observed.constraints.clone().into_iter().collect()),
+        operators: platform::operators(observed).map(std::sync::Arc::new),
         ..Snapshot::default()
     }
 }
@@ -58,14 +72,13 @@ pub fn of_resource(
     observed: &Observed,
     snapshot: &Snapshot,
 ) -> Rehearsal {
-    let version = if kind == ResourceKind::SparkConnect { "v1alpha1" } else { "v1beta2" };
-    rehearsed(("sparkoperator.k8s.io", version, kind.name()), metadata, json, observed, snapshot)
+    rehearsed(kind_of(kind), metadata, json, observed, snapshot)
 }
 
 /// Reviews a pod as if it were created now.
 #[must_use]
 pub fn of_pod(metadata: &Metadata, json: &Value, observed: &Observed, snapshot: &Snapshot) -> Rehearsal {
-    rehearsed(("", "v1", "Pod"), metadata, json, observed, snapshot)
+    rehearsed(POD, metadata, json, observed, snapshot)
 }
 
 fn rehearsed(
@@ -82,13 +95,7 @@ fn rehearsed(
         changed_by_operator: metadata.labels.contains_key(MUTATED_BY_OPERATOR),
         ..Rehearsal::default()
     };
-    let mut review = json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "request": {
-            "uid": "doctor", "kind": {"group": group, "version": version, "kind": kind}, "name": metadata.name,
-            "namespace": metadata.namespace, "operation": "CREATE", "object": as_submitted(json), "dryRun": true
-        }
-    });
+    let mut review = review_of((group, version, kind), metadata, json);
     let Ok(mutated) = answer(Endpoint::Mutate, review.to_string().as_bytes(), &observed.policy, snapshot) else {
         return rehearsal;
     };
@@ -104,6 +111,35 @@ fn rehearsed(
     let judged = answer(Endpoint::Validate, review.to_string().as_bytes(), &observed.policy, snapshot);
     rehearsal.would_find = judged.ok().and_then(|it| it.judgement).map(|it| it.findings).unwrap_or_default();
     rehearsal
+}
+
+/// What the API server would send if the object were created now.
+fn review_of((group, version, kind): (&str, &str, &str), metadata: &Metadata, json: &Value) -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "doctor", "kind": {"group": group, "version": version, "kind": kind}, "name": metadata.name,
+            "namespace": metadata.namespace, "operation": "CREATE", "object": as_submitted(json), "dryRun": true
+        }
+    })
+}
+
+/// What the checks ask the cluster about a resource, whatever the policy wants of them.
+#[must_use]
+pub fn questions_about_resource(resource: &Resource, snapshot: &Snapshot) -> Vec<Question> {
+    asked(&review_of(kind_of(resource.kind), &resource.metadata, &resource.json), snapshot)
+}
+
+/// What the checks ask the cluster about a pod, whatever the policy wants of them.
+#[must_use]
+pub fn questions_about_pod(pod: &Pod, snapshot: &Snapshot) -> Vec<Question> {
+    asked(&review_of(POD, &pod.metadata, &pod.json), snapshot)
+}
+
+fn asked(review: &Value, snapshot: &Snapshot) -> Vec<Question> {
+    // Of those who opted out it is asked all the same: the doctor changes nothing.
+    let snapshot = Snapshot { namespaces: std::sync::Arc::default(), ..snapshot.clone() };
+    questions(review.to_string().as_bytes(), &Policy::default(), &snapshot)
 }
 
 /// Without what the API server and controllers wrote.

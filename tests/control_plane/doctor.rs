@@ -1,9 +1,10 @@
 //! What the doctor says of a platform: of a good one nothing, of a broken one what is broken; and its cures, as printed, cure it.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+use spark_admission::policy::values::timestamp;
 
 use crate::{
     cluster::{
@@ -14,6 +15,7 @@ use crate::{
         DEADLINE, eventually,
         pki::Ca,
         process::{Serving, spark_admission},
+        within,
     },
 };
 
@@ -26,12 +28,14 @@ async fn a_good_platform_is_healthy_and_what_breaks_in_it_is_said_and_cured() {
 
     scaled_to_nothing(&mut platform).await;
     failing_again_and_again(&platform).await;
-    a_namespace_that_nobody_watches(&mut platform).await;
+    let watched = a_namespace_that_nobody_watches(&mut platform).await;
+    let stuck = submitted_in_vain(&watched).await;
     definitions_that_are_missing_or_old(&platform).await;
     nobody_behind_the_operators_webhook(&platform).await;
     a_certificate_that_nobody_trusts(&mut platform).await;
     a_registration_that_is_gone(&platform).await;
     who_signed_what_is_served(&platform).await;
+    what_the_operator_cannot_take_up(&platform, &watched, &stuck).await;
     not_installed(&platform).await;
 }
 
@@ -112,7 +116,7 @@ async fn failing_again_and_again(platform: &Platform) {
     is_silent(&diagnosed(platform), "the operator runs");
 }
 
-async fn a_namespace_that_nobody_watches(platform: &mut Platform) {
+async fn a_namespace_that_nobody_watches(platform: &mut Platform) -> Namespace {
     let other = Namespace::on(platform.home.cluster(), &json!({})).await;
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "spark-operator-spark"}});
     other.delete(&account).await.object();
@@ -130,6 +134,36 @@ async fn a_namespace_that_nobody_watches(platform: &mut Platform) {
     eventually("the operator sees it", async || other.get(&application).await["status"].is_object()).await;
     let cured = platform.terminal.doctor(&["-n", &other.name]).found();
     assert!(cured.iter().all(|found| !found.contains("watched") && !found.contains("account")), "{cured:?}");
+    other
+}
+
+/// A Connect server whose pod the API server does not take, which the operator tells nobody but its own log.
+async fn submitted_in_vain(here: &Namespace) -> Value {
+    let connect = json!({
+        "apiVersion": "sparkoperator.k8s.io/v1alpha1", "kind": "SparkConnect", "metadata": {"name": "analytics"},
+        "spec": {
+            "image": "apache/spark:3.5.7", "sparkVersion": "3.5.7", "server": {"template": {"metadata": {"labels": {"team": "of two words"}}}},
+            "executor": {"template": {"spec": {"containers": [{"name": "spark-kubernetes-executor"}]}}}
+        }
+    });
+    here.create(&connect).await.object()
+}
+
+async fn what_the_operator_cannot_take_up(platform: &Platform, here: &Namespace, stuck: &Value) {
+    let name = stuck["metadata"]["name"].as_str().unwrap();
+    let say = || platform.terminal.doctor(&["-n", &here.name, name]);
+    let made = timestamp::parse(stuck["metadata"]["creationTimestamp"].as_str().unwrap()).unwrap();
+    let age = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed() - made;
+    let grace = Duration::from_secs(90);
+    within(grace, "the operator has had a minute", async || age() > 60).await;
+    let found = only(&say(), "no-status");
+    assert!(evidence(&found).contains("status: none"), "{found:#}");
+    assert!(platform.log(CONTROLLER).contains("failed to create or update server pod"), "without it: that alone");
+    let mended = json!({"spec": {"server": {"template": {"metadata": {"labels": {"team": "etl"}}}}}});
+    here.merge(stuck, &mended).await.object();
+    eventually("the operator takes it up", async || here.get(stuck).await["status"].is_object()).await;
+    let cured = say().found();
+    assert!(cured.iter().all(|found| !found.contains("no-status")), "{cured:?}");
 }
 
 async fn definitions_that_are_missing_or_old(platform: &Platform) {

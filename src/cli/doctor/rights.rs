@@ -15,19 +15,15 @@ use crate::doctor::{
     platform::accounts,
 };
 
-/// What each account in use lacks of what a driver needs.
+/// What each account in use lacks of what its work takes.
 pub(super) async fn missing(asking: &Asking, observed: &Observed) -> BTreeMap<ObjectName, Seen<Vec<Rule>>> {
-    let of_account = async |account: ObjectName| {
-        let needed = accounts::needed(&account.namespace);
+    let of_account = async |(account, needed): (ObjectName, BTreeSet<Rule>)| {
         let answers = join_all(needed.iter().map(async |rule| asking.may(&account, rule).await)).await;
-        let missing: Seen<Vec<_>> = answers
-            .into_iter()
-            .zip(&needed)
-            .map(|(may, rule)| Ok(if may? { None } else { Some(rule.clone()) }))
-            .collect();
+        let missing: Seen<Vec<_>> =
+            answers.into_iter().zip(&needed).map(|(may, rule)| Ok((!may?).then(|| rule.clone()))).collect();
         (account, missing.map(|missing| missing.into_iter().flatten().collect()))
     };
-    join_all(accounts::in_use(observed).into_iter().map(of_account)).await.into_iter().collect()
+    join_all(accounts::needed(observed).into_iter().map(of_account)).await.into_iter().collect()
 }
 
 /// The bindings and roles of the namespaces in which an account lacks something; nothing where none does.

@@ -2,100 +2,110 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     doctor::{
         Cure, Evidence, Finding, Level, ObjectName, Observed, Rule, Symptom,
         objects::{Binding, Resource, Role},
+        rehearsal,
     },
-    policy::subject::ResourceKind,
+    policy::{document::Document, lookup::Question, subject},
 };
 
-/// What a driver does with the pods, services and config maps of its executors (Spark 3.5.9, `KubernetesClusterSchedulerBackend` and
-/// `ExecutorPodsAllocator`): deletecollection is how it cleans up at its end.
+/// What Spark's documentation gives to drivers, and what of it they use.
 const RESOURCES: [&str; 3] = ["pods", "services", "configmaps"];
 const VERBS: [&str; 6] = ["create", "get", "list", "watch", "delete", "deletecollection"];
 
-/// Everything that a driver in a namespace needs.
-#[must_use]
-pub fn needed(namespace: &str) -> Vec<Rule> {
-    let rule = |resource: &str, verb: &str| Rule {
-        verb: verb.to_owned(),
-        group: String::new(),
-        resource: resource.to_owned(),
-        namespace: namespace.to_owned(),
-    };
-    RESOURCES.iter().flat_map(|resource| VERBS.map(|verb| rule(resource, verb))).collect()
+/// Who runs as an account, and what that takes.
+#[derive(Debug, Default)]
+struct Use {
+    /// The first that was seen, the field that names the account, and the account's name there.
+    by: Option<(ObjectName, String)>,
+    /// Whether it is asked that the account exists: of `default` nobody does.
+    must_exist: bool,
+    needs: BTreeSet<Rule>,
 }
 
-/// The accounts that drivers and servers run as, or would, and that exist; each with what uses it.
+/// What the accounts that exist must be allowed.
 #[must_use]
-pub fn in_use(observed: &Observed) -> BTreeSet<ObjectName> {
-    let is_there = |account: &ObjectName| observed.accounts.as_ref().map_or(true, |all| all.contains(account));
-    users(observed).into_keys().filter(is_there).collect()
+pub fn needed(observed: &Observed) -> BTreeMap<ObjectName, BTreeSet<Rule>> {
+    let mut needed: BTreeMap<_, _> = uses(observed).into_iter().map(|(account, it)| (account, it.needs)).collect();
+    needed.retain(|account, needs| !needs.is_empty() && !is_missing(account, observed));
+    needed
 }
 
-/// The accounts that drivers and servers run as, or would: of each the first that does.
-fn users(observed: &Observed) -> BTreeMap<ObjectName, (ObjectName, &'static str)> {
-    let mut users = BTreeMap::new();
-    for pod in observed.pods().filter(|pod| matches!(pod.role(), "driver" | "connect-server")) {
-        let account = pod.spec.service_account_name.as_str();
-        let account = if account.is_empty() { "default" } else { account };
-        let account = ObjectName::of("ServiceAccount", &pod.metadata.namespace, account);
-        users.entry(account).or_insert_with(|| (pod.object(), "spec.serviceAccountName"));
-    }
+fn is_missing(account: &ObjectName, observed: &Observed) -> bool {
+    observed.accounts.as_ref().is_ok_and(|all| !all.contains(account))
+}
+
+/// The accounts that drivers, servers and executors run as, or would: just what the checks `service-account-missing` and
+/// `driver-permissions` ask at submission.
+fn uses(observed: &Observed) -> BTreeMap<ObjectName, Use> {
+    let snapshot = rehearsal::snapshot(observed);
+    let mut uses = BTreeMap::new();
     for resource in observed.resources().filter(|resource| resource.state() != "COMPLETED") {
-        let (name, path) = account_of(resource);
-        let account = ObjectName::of("ServiceAccount", &resource.metadata.namespace, name);
-        users.entry(account).or_insert_with(|| (resource.object(), path));
+        let questions = rehearsal::questions_about_resource(resource, &snapshot);
+        note(&questions, &resource.object(), &mut uses, |name| path_in_resource(resource, name));
     }
-    users
+    // Those that an operator made are asked about with their resource.
+    for pod in observed.pods().filter(|pod| pod.role() == "driver" && pod.status.phase != "Succeeded") {
+        let questions = rehearsal::questions_about_pod(pod, &snapshot);
+        note(&questions, &pod.object(), &mut uses, |_| "spec.serviceAccountName".to_owned());
+    }
+    uses
 }
 
-/// The account that the driver or server of a resource will run as, and the field that says so.
-fn account_of(resource: &Resource) -> (&str, &'static str) {
-    const DRIVER: &str = "spec.driver.serviceAccount";
-    const TEMPLATE: &str = "spec.server.template.spec.serviceAccountName";
-    const CONF: &str = "spec.sparkConf[spark.kubernetes.authenticate.driver.serviceAccountName]";
-    const TEMPLATE_OF_SCHEDULE: &str = "spec.template.driver.serviceAccount";
-    let text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
-    let spec = match resource.kind {
-        ResourceKind::ScheduledSparkApplication => &resource.json["spec"]["template"],
-        _ => &resource.json["spec"],
-    };
-    let places = match resource.kind {
-        ResourceKind::SparkConnect => vec![
-            (&spec["server"]["template"]["spec"]["serviceAccountName"], TEMPLATE),
-            (&spec["server"]["template"]["spec"]["serviceAccount"], TEMPLATE),
-        ],
-        kind => {
-            let driver = if kind == ResourceKind::SparkApplication { DRIVER } else { TEMPLATE_OF_SCHEDULE };
-            vec![
-                (&spec["driver"]["serviceAccount"], driver),
-                (&spec["sparkConf"]["spark.kubernetes.authenticate.driver.serviceAccountName"], CONF),
-                (&spec["sparkConf"]["spark.kubernetes.authenticate.serviceAccountName"], CONF),
-                (
-                    &spec["driver"]["template"]["spec"]["serviceAccountName"],
-                    "spec.driver.template.spec.serviceAccountName",
-                ),
-            ]
+/// Whether an account that a resource needs is known to be missing.
+pub(super) fn lacks_account(resource: &Resource, observed: &Observed) -> bool {
+    let snapshot = rehearsal::snapshot(observed);
+    rehearsal::questions_about_resource(resource, &snapshot).iter().any(|question| match question {
+        Question::ServiceAccount(account) => {
+            is_missing(&ObjectName::of("ServiceAccount", &account.namespace, &account.name), observed)
         }
-    };
-    let found = places.into_iter().find(|(value, _)| text(value));
-    found.map_or(("default", "the default of Kubernetes"), |(value, path)| (value.as_str().unwrap_or("default"), path))
+        _ => false,
+    })
+}
+
+fn note(questions: &[Question], by: &ObjectName, uses: &mut BTreeMap<ObjectName, Use>, path: impl Fn(&str) -> String) {
+    for question in questions {
+        let (Question::ServiceAccount(account) | Question::Access(account, _)) = question else { continue };
+        let object = ObjectName::of("ServiceAccount", &account.namespace, &account.name);
+        let it: &mut Use = uses.entry(object).or_default();
+        it.by.get_or_insert_with(|| (by.clone(), path(&account.name)));
+        match question {
+            Question::Access(_, right) => {
+                it.needs.insert(Rule {
+                    verb: right.verb.to_owned(),
+                    group: String::new(),
+                    resource: right.resource.to_owned(),
+                    namespace: account.namespace.clone(),
+                });
+            }
+            _ => it.must_exist = true,
+        }
+    }
+}
+
+/// Where a resource names an account.
+fn path_in_resource(resource: &Resource, name: &str) -> String {
+    let text = resource.json.to_string();
+    let Ok(document) = Document::parse(&text) else { return String::new() };
+    let view = subject::Resource::of(resource.kind, document.root());
+    let mut named = view.driver_account().into_iter().chain(view.executor_account());
+    named.find(|account| account.name == name).map(|account| account.path.to_string()).unwrap_or_default()
 }
 
 /// Accounts that are not there, and those that lack rights.
 pub(super) fn look(observed: &Observed, findings: &mut Vec<Finding>) {
-    for (account, (user, path)) in users(observed) {
-        let is_missing = observed.accounts.as_ref().is_ok_and(|all| !all.contains(&account));
-        if is_missing {
-            findings.push(missing(account, &user, path, observed));
+    for (account, it) in uses(observed) {
+        let Some((user, path)) = it.by else { continue };
+        if it.must_exist && is_missing(&account, observed) {
+            findings.push(missing(account, &user, &path, observed));
         } else if let Some(Ok(lacking)) = observed.missing_rights.get(&account)
             && !lacking.is_empty()
         {
-            findings.push(powerless(&account, lacking, &user, path, observed));
+            findings.push(powerless(&account, lacking, &user, &path, observed));
         }
     }
 }
@@ -149,8 +159,8 @@ fn powerless(account: &ObjectName, lacking: &[Rule], user: &ObjectName, path: &s
         }
         None => Cure::of("Give the account a driver's rights:", grant(account)),
     };
-    // Without these no executor comes up; what else is missing costs less.
-    let is_fatal = lacking.iter().any(|rule| matches!(rule.verb.as_str(), "create" | "get" | "list" | "watch"));
+    // Without these no executor comes up; without the others things stay behind (policy/checks/driver_permissions.rs).
+    let is_fatal = lacking.iter().any(|rule| matches!(rule.verb.as_str(), "create" | "get" | "watch"));
     Finding {
         symptom: Symptom::DriverPermissions,
         level: if is_fatal { Level::Error } else { Level::Warning },
@@ -261,6 +271,7 @@ fn role_of<'a>(binding: &Binding, observed: &'a Observed) -> Option<&'a Role> {
 mod tests {
     use super::*;
     use crate::doctor::testing::{found, observed};
+    use serde_json::Value;
 
     fn account(name: &str) -> Value {
         json!({"kind": "ServiceAccount", "metadata": {"name": name, "namespace": "team-a"}})
@@ -276,23 +287,17 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
-    fn knows_the_account_of_a_resource() {
-        let conf = |key: &str| json!({"sparkConf": {key: "etl"}});
-        let driver = "spark.kubernetes.authenticate.driver.serviceAccountName";
+    fn names_the_field_that_names_the_account() {
+        let conf = "spark.kubernetes.authenticate.driver.serviceAccountName";
         for (case, kind, spec, expected) in [
-            ("named", "SparkApplication", json!({"driver": {"serviceAccount": "etl"}}), "etl"),
-            ("named, and configured otherwise", "SparkApplication", json!({"driver": {"serviceAccount": "etl"}, "sparkConf": {driver: "other"}}), "etl"),
-            ("configured", "SparkApplication", conf(driver), "etl"),
-            ("configured for both", "SparkApplication", conf("spark.kubernetes.authenticate.serviceAccountName"), "etl"),
-            ("said nowhere", "SparkApplication", json!({}), "default"),
-            ("empty", "SparkApplication", json!({"driver": {"serviceAccount": ""}}), "default"),
-            ("of a schedule", "ScheduledSparkApplication", json!({"template": {"driver": {"serviceAccount": "etl"}}}), "etl"),
-            ("of a Connect server", "SparkConnect", json!({"server": {"template": {"spec": {"serviceAccountName": "etl"}}}}), "etl"),
-            ("of a Connect server, said nowhere", "SparkConnect", json!({"server": {}}), "default"),
+            ("by its field", "SparkApplication", json!({"driver": {"serviceAccount": "etl"}}), "spec.driver.serviceAccount"),
+            ("by Spark's configuration", "SparkApplication", json!({"sparkConf": {conf: "etl"}}), "spec.sparkConf[spark.kubernetes.authenticate.driver.serviceAccountName]"),
+            ("of a schedule", "ScheduledSparkApplication", json!({"template": {"driver": {"serviceAccount": "etl"}}}), "spec.template.driver.serviceAccount"),
+            ("of a Connect server", "SparkConnect", json!({"server": {"template": {"spec": {"serviceAccountName": "etl"}}}}), "spec.server.template.spec.serviceAccountName"),
         ] {
-            let observed = observed(&[resource(kind, &spec)]);
-            let users: Vec<_> = users(&observed).into_keys().map(|account| account.name).collect();
-            assert_eq!(users, [expected], "{case}");
+            let uses = uses(&observed(&[resource(kind, &spec)]));
+            let (_, path) = uses[&named("etl")].by.clone().unwrap();
+            assert_eq!(path, expected, "{case}");
         }
     }
 
@@ -325,9 +330,11 @@ mod tests {
 
     #[test]
     fn says_what_an_account_lacks() {
+        let application = || resource("SparkApplication", &json!({"driver": {"serviceAccount": "etl"}}));
+        let needed: Vec<_> =
+            needed(&observed(&[application(), account("etl")]))[&named("etl")].iter().cloned().collect();
         let lacking = |verbs: &[&str]| {
-            let needed = needed("team-a").into_iter();
-            needed.filter(|rule| verbs.contains(&rule.verb.as_str())).collect::<Vec<_>>()
+            needed.iter().filter(|rule| verbs.contains(&rule.verb.as_str())).cloned().collect::<Vec<_>>()
         };
         let text = |level: &str, lacks: &str| {
             format!(
@@ -342,7 +349,7 @@ mod tests {
                 Ok(lacking(&["deletecollection"])),
                 vec![text("warning", "deletecollection configmaps, pods, services")],
             ),
-            ("pods", Ok(needed("team-a")[..2].to_vec()), vec![text("error", "create, get pods")]),
+            ("to see pods", Ok(lacking(&["get"])), vec![text("error", "get pods")]),
         ] {
             let mut observed = observed(&[
                 resource("SparkApplication", &json!({"driver": {"serviceAccount": "etl"}})),
@@ -368,6 +375,12 @@ mod tests {
             });
             serde_json::from_value::<Role>(json).unwrap()
         };
+        let lacking = [Rule {
+            verb: "create".to_owned(),
+            resource: "pods".to_owned(),
+            namespace: "team-a".to_owned(),
+            ..Rule::default()
+        }];
         for (case, bindings, roles, expected) in [
             ("nothing there", vec![], vec![], None),
             (
@@ -388,8 +401,7 @@ mod tests {
         ] {
             let mut observed = observed(&[]);
             (observed.bindings, observed.roles) = (Ok(bindings), Ok(roles));
-            let found =
-                nearly_right(&named("etl"), &needed("team-a"), &observed).map(|(object, ..)| object.to_string());
+            let found = nearly_right(&named("etl"), &lacking, &observed).map(|(object, ..)| object.to_string());
             assert_eq!(found.as_deref(), expected, "{case}");
         }
     }

@@ -7,7 +7,7 @@ mod operators;
 mod resources;
 pub mod webhooks;
 
-pub use operators::{is_controller, is_operator};
+pub use operators::{is_controller, is_operator, operators};
 
 use super::{LogKey, Look, Observed};
 

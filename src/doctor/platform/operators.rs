@@ -1,6 +1,6 @@
 //! The operator: whether there is one, whether it runs, and which namespaces it watches.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
         Cure, Evidence, Finding, Level, LogKey, ObjectName, Observed, Symptom,
         objects::{ContainerStatus, Deployment, Pod},
     },
-    policy::operators::{DeploymentObject, Operator, Watches},
+    policy::operators::{DeploymentObject, Operator, Operators, Watches},
 };
 
 /// The operator's chart, and where Helm finds it.
@@ -55,11 +55,16 @@ fn controllers(observed: &Observed) -> impl Iterator<Item = (&Deployment, Operat
     observed.operators.iter().flatten().filter_map(|deployment| Some((deployment, controller(deployment)?)))
 }
 
+/// The controllers, as the policy's checks know them; none where they could not be seen.
+#[must_use]
+pub fn operators(observed: &Observed) -> Option<Operators> {
+    observed.operators.as_ref().ok()?;
+    Some(Operators::new(controllers(observed).map(|(_, operator)| Arc::new(operator)).collect()))
+}
+
 /// Whether it is known that nobody watches a namespace.
 pub(super) fn is_unwatched(observed: &Observed, namespace: &str) -> bool {
-    let Ok(operators) = &observed.operators else { return false };
-    let mut watching = operators.iter().filter_map(controller).map(|operator| operator.is_watching(namespace));
-    watching.all(|is_watching| is_watching == Some(false))
+    operators(observed).is_some_and(|operators| operators.is_watched(namespace) == Some(false))
 }
 
 /// Whether it is known that no controller runs.

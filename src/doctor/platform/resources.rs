@@ -1,6 +1,6 @@
 //! Resources that the operator has not taken up.
 
-use super::operators;
+use super::{accounts, operators};
 use crate::doctor::{Cure, Evidence, Finding, Level, Observed, Symptom, objects::Resource};
 
 /// How long a resource may wait, in seconds: the operator takes one up at once, and a busy one within seconds.
@@ -22,6 +22,7 @@ pub(super) fn look(observed: &Observed, findings: &mut Vec<Finding>) {
     }
     for resource in not_taken_up(observed) {
         let is_told = operators::is_unwatched(observed, &resource.metadata.namespace)
+            || accounts::lacks_account(resource, observed)
             || crate::doctor::workload::explains(observed, resource);
         if !is_told {
             findings.push(no_status(resource, observed));
@@ -80,7 +81,8 @@ mod tests {
 
     fn connect(created: &str, more: &Value) -> Value {
         let mut connect = json!({
-            "kind": "SparkConnect", "metadata": {"name": "analytics", "namespace": "team-a", "creationTimestamp": created}, "spec": {}
+            "kind": "SparkConnect", "metadata": {"name": "analytics", "namespace": "team-a", "creationTimestamp": created},
+            "spec": {"image": "apache/spark:3.5.7", "server": {}, "executor": {"template": {"spec": {"containers": [{"name": "e"}]}}}}
         });
         json_patch::merge(&mut connect, more);
         connect
@@ -115,6 +117,14 @@ mod tests {
             (
                 "nobody watches: said elsewhere",
                 vec![controller(1), connect(old, &json!({"metadata": {"namespace": "team-b"}}))],
+                vec![],
+            ),
+            (
+                "no account: said elsewhere",
+                vec![
+                    controller(1),
+                    connect(old, &json!({"spec": {"server": {"template": {"spec": {"serviceAccountName": "etl"}}}}})),
+                ],
                 vec![],
             ),
             ("no time", vec![controller(1), connect("yesterday", &json!({}))], vec![]),
