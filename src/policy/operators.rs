@@ -530,7 +530,7 @@ mod tests {
     fn a_version_counts_where_all_have_it() {
         let of = |tag: &str, namespaces: &str| {
             let container = json!({"image": format!("ghcr.io/kubeflow/spark-operator/controller{tag}"), "args": ["controller", "start", format!("--namespaces={namespaces}")]});
-            operator(json!([container])).unwrap()
+            Arc::new(operator(&json!([container])).unwrap())
         };
         for (case, all, expected) in [
             ("the version", vec![of(":2.5.0", "team-a")], true),

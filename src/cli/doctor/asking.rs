@@ -190,7 +190,7 @@ impl Asking {
 fn unseen(rule: &Rule, error: Error) -> Unseen {
     let what = rule.to_string();
     match error {
-        Error::Refused { code: 403, message, .. } => Unseen { what, why: message, rule: Some(rule.clone()) },
+        Error::Refused { code: 403, message, .. } => Unseen { what, why: message, rule: Some(Box::new(rule.clone())) },
         Error::Refused { message, .. } => Unseen { what, why: message, rule: None },
         error => Unseen { what, why: error.to_string(), rule: None },
     }
