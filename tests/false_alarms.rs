@@ -36,7 +36,7 @@ fn nothing_of_the_fixtures_is_refused() {
         let place = file.strip_prefix(root.join("tests/fixtures")).unwrap().display().to_string();
         let report = review(&file);
         judged += report.len();
-        lines.extend(report.iter().flat_map(|object| findings(object)).map(|finding| format!("{place}: {finding}\n")));
+        lines.extend(report.iter().flat_map(findings).map(|finding| format!("{place}: {finding}\n")));
     }
     assert!(judged >= 110, "only {judged} objects were judged");
     let is_right = |line: &str| RIGHTLY.iter().any(|known| line.starts_with(known));
