@@ -7,6 +7,7 @@ pub mod args;
 pub mod certs;
 pub mod cli;
 pub mod cluster;
+pub mod doctor;
 pub mod duration;
 pub mod metrics;
 pub mod policy;

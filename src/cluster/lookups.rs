@@ -268,7 +268,7 @@ mod tests {
         let (mut memory, now) = (Memory::default(), Instant::now());
         memory.keep(about(1), now);
         assert!(memory.holds(&about(1), now) && !memory.holds(&about(2), now));
-        assert!(memory.holds(&about(1), now + REMEMBERED - Duration::from_millis(1)));
+        assert!(memory.holds(&about(1), now + REMEMBERED / 2));
         assert!(!memory.holds(&about(1), now + REMEMBERED));
     }
 

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::nodes::objects::{Metadata, or_default};
+use super::values::image::ImageReference;
+use super::values::spark_version::SparkVersion;
 
 /// What of the command line of a container tells that it is Spark's operator.
 const PROGRAM: &str = "spark-operator";
@@ -116,6 +118,8 @@ pub struct Operator {
     pub watches: Watches,
     /// Whether it is given a Spark configuration of its own, with defaults for every application.
     pub configures_spark: bool,
+    /// Its major and minor version, where its image's tag says them.
+    pub version: Option<(u32, u32)>,
 }
 
 /// The namespaces that a controller watches.
@@ -140,6 +144,7 @@ impl Operator {
             name: deployment.metadata.name.as_str().into(),
             watches,
             configures_spark: configures_spark(container),
+            version: version(container),
         })
     }
 
@@ -187,6 +192,13 @@ impl Operators {
         (!all.contains(&None)).then_some(false)
     }
 
+    /// Whether a namespace is surely left to operators of this version or a newer one.
+    #[must_use]
+    pub fn are_at_least(&self, namespace: &str, version: (u32, u32)) -> bool {
+        let mut watching = self.iter().filter(|operator| operator.is_watching(namespace) != Some(false)).peekable();
+        watching.peek().is_some() && watching.all(|operator| operator.version.is_some_and(|its| its >= version))
+    }
+
     /// Every namespace that one of them names, sorted.
     #[must_use]
     pub fn named(&self) -> Vec<&str> {
@@ -199,6 +211,11 @@ impl Operators {
         named.dedup();
         named
     }
+}
+
+/// `2.4` of `ghcr.io/kubeflow/spark-operator/controller:2.4.0`: tags of operators are made like those of Spark.
+fn version(container: &ContainerObject) -> Option<(u32, u32)> {
+    SparkVersion::parse(ImageReference::parse(&container.image).tag?).map(|version| (version.major, version.minor))
 }
 
 /// What a container watches, if it is an operator's controller.
@@ -280,12 +297,11 @@ fn of_1(arguments: &[&str]) -> Watches {
         match flag.split_once('=') {
             Some(("namespace", value)) => named = value,
             Some((name, _)) if is_expanded(name) => return Watches::Unclear,
-            Some(_) => {}
             None if flag == "namespace" => match arguments.next() {
                 Some(value) => named = value,
                 None => return Watches::Unclear,
             },
-            None => {}
+            _ => {}
         }
     }
     if is_expanded(named) {
@@ -315,21 +331,15 @@ fn namespaces(value: &str) -> Option<Vec<Box<str>>> {
     let mut all = Vec::new();
     let mut rest = value;
     loop {
-        let (name, after) = match rest.strip_prefix('"') {
-            Some(quoted) => {
-                // A quote that is written twice stands for itself, which no namespace has.
-                let (name, after) = quoted.split_once('"')?;
-                (name, after)
-            }
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                let (name, after) = rest.split_at(end);
-                if name.contains('"') {
-                    return None;
-                }
-                (name, after)
-            }
+        let (name, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            // A quote that is written twice stands for itself, which no namespace has.
+            quoted.split_once('"')?
+        } else {
+            rest.split_at(rest.find(',').unwrap_or(rest.len()))
         };
+        if name.contains('"') {
+            return None;
+        }
         all.push(name.into());
         if after.is_empty() {
             return Some(all);
@@ -343,7 +353,7 @@ fn is_expanded(text: &str) -> bool {
     text.contains("$(")
 }
 
-/// Where `spark-submit` in the operator's image finds its configuration (apache/spark-docker: SPARK_HOME is /opt/spark).
+/// Where `spark-submit` in the operator's image finds its configuration (apache/spark-docker: `SPARK_HOME` is /opt/spark).
 const SPARK_CONF: &str = "/opt/spark/conf";
 
 /// Whether something is put in the place of the image's own configuration, which has no defaults.
@@ -370,7 +380,7 @@ mod tests {
     const CONTROLLER: &str = "ghcr.io/kubeflow/spark-operator/controller:2.4.0";
     const OLD: &str = "ghcr.io/googlecloudplatform/spark-operator:v1beta2-1.6.2-3.5.0";
 
-    fn operator(containers: Value) -> Option<Operator> {
+    fn operator(containers: &Value) -> Option<Operator> {
         let deployment = json!({
             "metadata": {"namespace": "operators", "name": "so"},
             "spec": {"template": {"spec": {"containers": containers}}},
@@ -380,7 +390,7 @@ mod tests {
 
     /// What a controller of an image watches with these arguments.
     fn watched(image: &str, args: &[&str]) -> String {
-        match operator(json!([{"image": image, "args": args}])).map(|operator| operator.watches) {
+        match operator(&json!([{"image": image, "args": args}])).map(|operator| operator.watches) {
             None => "no operator".to_owned(),
             Some(Watches::All) => "all".to_owned(),
             Some(Watches::Unclear) => "unclear".to_owned(),
@@ -466,7 +476,7 @@ mod tests {
             ("Apache's operator", json!([{"image": "apache/spark-kubernetes-operator:0.4.0"}]), None),
             ("no container", json!(null), None),
         ] {
-            assert_eq!(operator(containers).map(|operator| operator.watches), expected, "{case}");
+            assert_eq!(operator(&containers).map(|operator| operator.watches), expected, "{case}");
         }
     }
 
@@ -484,14 +494,20 @@ mod tests {
         ] {
             let mut container = json!({"image": CONTROLLER, "args": ["controller", "start"]});
             json_patch::merge(&mut container, &more);
-            assert_eq!(operator(json!([container])).unwrap().configures_spark, expected, "{case}");
+            assert_eq!(operator(&json!([container])).unwrap().configures_spark, expected, "{case}");
         }
     }
 
     #[test]
     fn several_watch_together() {
         let operator = |name: &str, watches| {
-            Arc::new(Operator { namespace: "operators".into(), name: name.into(), watches, configures_spark: false })
+            Arc::new(Operator {
+                namespace: "operators".into(),
+                name: name.into(),
+                watches,
+                configures_spark: false,
+                version: None,
+            })
         };
         let these = |names: &[&str]| Watches::These(names.iter().map(|name| Box::from(*name)).collect());
         for (case, all, expected) in [
@@ -508,5 +524,25 @@ mod tests {
         let operators = Operators::new(vec![operator("z", these(&["b", "a"])), operator("a", these(&["b"]))]);
         assert_eq!(operators.iter().map(|operator| &*operator.name).collect::<Vec<_>>(), ["a", "z"]);
         assert_eq!(operators.named(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_version_counts_where_all_have_it() {
+        let of = |tag: &str, namespaces: &str| {
+            let container = json!({"image": format!("ghcr.io/kubeflow/spark-operator/controller{tag}"), "args": ["controller", "start", format!("--namespaces={namespaces}")]});
+            operator(json!([container])).unwrap()
+        };
+        for (case, all, expected) in [
+            ("the version", vec![of(":2.5.0", "team-a")], true),
+            ("a newer one", vec![of(":v3.0.1", "team-a")], true),
+            ("an older one", vec![of(":2.4.0", "team-a")], false),
+            ("an older one beside it", vec![of(":2.5.0", "team-a"), of(":2.4.0", "team-a")], false),
+            ("an older one elsewhere", vec![of(":2.5.0", "team-a"), of(":2.4.0", "jobs")], true),
+            ("no tag", vec![of("", "team-a")], false),
+            ("a tag that is none", vec![of(":latest", "team-a")], false),
+            ("none that watches", vec![of(":2.5.0", "jobs")], false),
+        ] {
+            assert_eq!(Operators::new(all).are_at_least("team-a", (2, 5)), expected, "{case}");
+        }
     }
 }

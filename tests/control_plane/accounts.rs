@@ -517,7 +517,7 @@ async fn review_for_a_cluster_looks_up_what_the_server_does() {
     }
 
     let nowhere = cluster.kubeconfig(&format!("nowhere.{}", here.name), |it| {
-        it["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1".into()
+        it["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1".into();
     });
     let (status, shown, errors) = reviewed(&nowhere, &[lost]);
     assert_eq!((status, shown.as_str()), (Some(2), ""));

@@ -95,13 +95,13 @@ async fn asked_for(here: &Namespace) -> Vec<String> {
 
 /// Gives the account these rights and no others, and waits until it is so.
 async fn grant(here: &Namespace, rights: &[String]) {
-    let rule = |right: &String| {
+    let of_right = |right: &String| {
         let (verb, resource) = right.split_once(' ').unwrap();
         json!({"apiGroups": [""], "resources": [resource], "verbs": [verb]})
     };
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "spark"},
-        "rules": rights.iter().map(rule).collect::<Value>()
+        "rules": rights.iter().map(of_right).collect::<Value>()
     });
     here.replace(&role).await.object();
     let spark = here.as_account("spark").await;

@@ -20,6 +20,7 @@ pub(super) struct Beside {
     /// What is the same for every namespace.
     everywhere: Snapshot,
     namespaces: HashMap<String, Snapshot>,
+    /// Whether the answer is no.
     replies: HashMap<Question, bool>,
     /// What the reviewed files would make besides.
     making: Making,
@@ -141,16 +142,12 @@ impl Beside {
             if self.making.answers(&question) {
                 continue;
             }
-            let is_no = match self.replies.get(&question) {
-                Some(is_no) => *is_no,
-                None => {
-                    let reply = self.runtime.block_on(self.cluster.reply(&question, known));
-                    let is_no = self.known(reply)? == Some(Reply::No);
-                    self.replies.insert(question.clone(), is_no);
-                    is_no
-                }
-            };
-            if is_no {
+            if !self.replies.contains_key(&question) {
+                let reply = self.runtime.block_on(self.cluster.reply(&question, known));
+                let is_no = self.known(reply)? == Some(Reply::No);
+                self.replies.insert(question.clone(), is_no);
+            }
+            if self.replies.get(&question) == Some(&true) {
                 denied.push(question);
             }
         }

@@ -1,6 +1,6 @@
 //! Whether the driver's account may do what a driver does: get executors, and clean up after them.
 //!
-//! Asked for is what Spark 3.5 and 4 use, one by one taken away from a real driver (tests/control_plane/driver_rights.rs): without some
+//! Asked for is what Spark 3.5 and 4 use, one by one taken away from a real driver (`tests/control_plane/driver_rights.rs`): without some
 //! of it a driver dies or never gets an executor, without the rest it runs and leaves things behind. What no driver uses (`get services`,
 //! say) is not asked for, and nobody is nagged about it.
 
@@ -203,6 +203,7 @@ fn needs(resource: &Resource<'_>) -> Vec<Need> {
 
 #[cfg(test)]
 mod tests {
+    use super::{Need, listed};
     use crate::policy::Check;
     use crate::policy::lookup::{Account, Question, Right};
     use crate::policy::testing::{
@@ -221,18 +222,7 @@ mod tests {
             }
             _ => None,
         });
-        let mut text = String::new();
-        let mut last = "";
-        for Right { verb, resource } in rights {
-            if resource == last {
-                let end = text.len() - resource.len() - 1;
-                text.insert_str(end, &format!(",{verb}"));
-            } else {
-                text += &format!("{}{verb} {resource}", if text.is_empty() { "" } else { ", " });
-                last = resource;
-            }
-        }
-        text
+        listed(&rights.map(|right| Need { right, is_vital: false }).collect::<Vec<_>>())
     }
 
     /// The sample where the account may not do this, written `verb resource`; `*` is anything that is asked.
@@ -332,8 +322,13 @@ mod tests {
     fn says_nothing_of_a_default_account_where_the_operator_may_have_defaults() {
         use crate::policy::operators::{Operator, Operators, Watches};
         let beside = |mut sample: Sample, configures_spark| {
-            let operator =
-                Operator { namespace: "o".into(), name: "o".into(), watches: Watches::All, configures_spark };
+            let operator = Operator {
+                namespace: "o".into(),
+                name: "o".into(),
+                watches: Watches::All,
+                configures_spark,
+                version: None,
+            };
             sample.snapshot.operators = Some(std::sync::Arc::new(Operators::new(vec![operator.into()])));
             sample
         };

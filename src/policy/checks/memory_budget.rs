@@ -310,7 +310,7 @@ mod tests {
             .and("/spec/driver/volumeMounts", json!({"name": name, "mountPath": "/v"}))
     }
 
-    fn constrained(mut sample: Sample, limits: Value, quota: Value) -> Sample {
+    fn constrained(mut sample: Sample, limits: &Value, quota: &Value) -> Sample {
         let range = json!({"metadata": {"name": "limits"}, "spec": {"limits": limits}});
         let quota = json!({"metadata": {"name": "team"}, "spec": quota["spec"], "status": quota["status"]});
         let constraints =
@@ -320,14 +320,14 @@ mod tests {
     }
 
     fn ranged(sample: Sample, kind: &str, most: &str) -> Sample {
-        constrained(sample, json!([{"type": kind, "max": {"memory": most}}]), json!({}))
+        constrained(sample, &json!([{"type": kind, "max": {"memory": most}}]), &json!({}))
     }
 
     fn under_quota(sample: Sample, hard: &str, used: &str) -> Sample {
         constrained(
             sample,
-            json!([]),
-            json!({"spec": {"hard": {"requests.memory": hard}}, "status": {"used": {"requests.memory": used}}}),
+            &json!([]),
+            &json!({"spec": {"hard": {"requests.memory": hard}}, "status": {"used": {"requests.memory": used}}}),
         )
     }
 
@@ -390,7 +390,7 @@ mod tests {
             ("a schedule, which runs later", under_quota(scheduled(), "4Gi", "4Gi")),
             ("an application that waits", under_quota(sized(application()).with("/spec/suspend", true), "4Gi", "4Gi")),
             ("an amount that nobody can read", ranged(sized(application()).with("/spec/driver/memory", "lots"), "Container", "2Gi")),
-            ("quotas of something else", constrained(sized(application()), json!([]), json!({"spec": {"hard": {"pods": 1}}}))),
+            ("quotas of something else", constrained(sized(application()), &json!([]), &json!({"spec": {"hard": {"pods": 1}}}))),
         ] {
             assert_eq!(sample.found(Check::MemoryBudget), Vec::<String>::new(), "{case}");
         }

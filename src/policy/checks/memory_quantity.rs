@@ -100,7 +100,7 @@ mod tests {
     }
 
     /// What is found once the mutation had its turn.
-    fn found(sample: Sample) -> Vec<String> {
+    fn found(sample: &Sample) -> Vec<String> {
         sample.mutated().found(Check::MemoryQuantity)
     }
 
@@ -130,7 +130,7 @@ mod tests {
             ("a schedule whose runs nobody repairs", scheduled().and("/spec/template/driver/sidecars", limited("512m")).under(OFF), format!("spec.template.driver.sidecars[0].resources.limits.memory: 512m is less than 1Mi, {limit}; write 512Mi")),
             ("a schedule whose runs are opted out", scheduled().and("/spec/template/driver/sidecars", limited("512m")).with("/metadata/labels/spark-admission.io~1enabled", "false"), format!("spec.template.driver.sidecars[0].resources.limits.memory: 512m is less than 1Mi, {limit}; write 512Mi")),
         ] {
-            assert_eq!(found(sample), [expected], "{case}");
+            assert_eq!(found(&sample), [expected], "{case}");
         }
     }
 
@@ -152,7 +152,7 @@ mod tests {
             ("Spark's own memory", application()),
             ("Spark's own limit, which the operator reads as Spark does", application().with("/spec/driver/memoryLimit", "512m")),
         ] {
-            assert_eq!(found(sample), Vec::<String>::new(), "{case}");
+            assert_eq!(found(&sample), Vec::<String>::new(), "{case}");
         }
     }
 

@@ -328,7 +328,7 @@ impl<'de> Deserialize<'de> for QuantityText {
 }
 
 /// Null is as good as absent.
-pub(in crate::policy) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

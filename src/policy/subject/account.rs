@@ -84,8 +84,8 @@ impl<'a> Resource<'a> {
             // Which of a template's two fields Spark looks at is different in its versions.
             return None;
         }
-        let named = || self.named_by("executor", OF_EXECUTORS)?;
-        named().filter(|account| !account.name.is_empty())
+        let (value, path) = self.set_by("executor", OF_EXECUTORS)?;
+        named(value, path)
     }
 
     /// Whether the driver or server may come to the API server as somebody else than its account, or to another API server.
@@ -119,8 +119,8 @@ impl<'a> Resource<'a> {
     /// The field beats the key: the operator's arguments for it stand behind those of sparkConf (submission.go of 2.4.0); both beat the
     /// template, since Spark sets what it finds in its configuration.
     fn application_account(&self) -> Option<NamedAccount<'a>> {
-        if let Some(named) = self.named_by("driver", OF_DRIVER) {
-            return named;
+        if let Some((value, path)) = self.set_by("driver", OF_DRIVER) {
+            return named(value, path);
         }
         let is_elsewhere = self.spark_conf("spark.kubernetes.driver.podTemplateFile").is_some();
         match self.template_account("driver") {
@@ -130,12 +130,12 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// What the section's field says, else the key. The outer none is neither; the inner one is a value that is no name.
-    fn named_by(&self, section: &'static str, key: &'static str) -> Option<Option<NamedAccount<'a>>> {
+    /// What the section's field says, else the key, whatever it is.
+    fn set_by(&self, section: &'static str, key: &'static str) -> Option<(Json<'a>, FieldPath)> {
         let field = (self.spec().get(section).get("serviceAccount"), [section, "serviceAccount"]);
         let value = (self.spec().get("sparkConf").get(key), ["sparkConf", key]);
         let (json, steps) = [field, value].into_iter().find(|(json, _)| !json.is_null())?;
-        Some(named(json, self.spec_path().then(steps)))
+        Some((json, self.spec_path().then(steps)))
     }
 
     /// Of the two fields of a pod the API server takes `serviceAccountName` first (pkg/apis/core/v1/conversion.go).
@@ -147,7 +147,7 @@ impl<'a> Resource<'a> {
     }
 }
 
-fn named<'a>(json: Json<'a>, path: FieldPath) -> Option<NamedAccount<'a>> {
+fn named(json: Json<'_>, path: FieldPath) -> Option<NamedAccount<'_>> {
     let name = json.as_str().filter(|name| !name.trim().is_empty())?;
     Some(NamedAccount { name, path, is_named: true })
 }

@@ -63,7 +63,7 @@ impl Resource<'_> {
             Some(Amount::Unreadable(_)) => return None,
             None => 0,
         };
-        let is_python = self.main_file().ends_with(".py");
+        let is_python = self.main_file().strip_suffix(".py").is_some();
         let python = if is_python { self.mebibytes(None, "spark.executor.pyspark.memory", 0)? } else { 0 };
         Some(PodMemory { heap, overhead, more: off_heap + python, usual_overhead })
     }
@@ -127,7 +127,7 @@ mod tests {
         [resource.driver_memory(), resource.executor_memory()].map(|memory| memory.map(super::PodMemory::total))
     }
 
-    /// Held against the pods that real Spark makes in tests/control_plane/memory_budget.rs.
+    /// Held against the pods that real Spark makes, in the control plane's tests.
     #[test]
     #[rustfmt::skip]
     fn asks_for_what_spark_asks_for() {

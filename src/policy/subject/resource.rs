@@ -31,6 +31,16 @@ impl ResourceKind {
         }
     }
 
+    /// Its name, as `kind` says it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SparkApplication => "SparkApplication",
+            Self::ScheduledSparkApplication => "ScheduledSparkApplication",
+            Self::SparkConnect => "SparkConnect",
+        }
+    }
+
     /// The role of the pod that it starts.
     #[must_use]
     pub fn role(self) -> Role {

@@ -47,6 +47,12 @@ impl Quantity {
         Some(Self { nano: if negative { -magnitude } else { magnitude } })
     }
 
+    /// How many whole units it is, such as bytes; none where that is less than nothing, or more than a number holds.
+    #[must_use]
+    pub fn whole(self) -> Option<u64> {
+        u64::try_from(self.nano.div_euclid(NANO)).ok()
+    }
+
     /// So many bytes.
     #[must_use]
     pub fn from_bytes(bytes: u64) -> Self {

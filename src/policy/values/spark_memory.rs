@@ -125,7 +125,7 @@ mod tests {
 
     const MI: u128 = 1 << 20;
 
-    /// Beside `AMOUNTS` in tests/control_plane/spark_memory.rs, where real Spark and a real JVM read the same.
+    /// The control plane's tests have real Spark and a real JVM read the same.
     #[test]
     #[rustfmt::skip]
     fn reads_as_spark_and_the_jvm_do() {

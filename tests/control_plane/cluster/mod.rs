@@ -8,22 +8,27 @@
 //! Registered  the webhook, registered for one namespace
 //! Followed    the snapshot of the cluster, kept current in this process
 //! Operator    Kubeflow's operator, its webhook or its controller, for one namespace
+//! Platform    a control plane of its own with the operator, installed by Helm
 //! Spark       a release of Spark, and its programs for one namespace
 //! InPod       what a pod would run, on this machine
+//! Kubelet     a node that has the logs of its containers
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
 mod followed;
 mod in_pod;
+mod kubelet;
 mod namespace;
 mod operator;
+pub mod platform;
 mod processes;
 mod programs;
 mod spark;
 mod webhook;
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -41,10 +46,11 @@ use tokio::sync::OnceCell;
 
 pub use followed::Followed;
 pub use in_pod::InPod;
+pub use kubelet::Kubelet;
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
 pub use spark::{JAR, PACKAGE, Running, Spark};
-pub use webhook::{Registered, probe, register};
+pub use webhook::{Registered, manifests, probe, register};
 
 use crate::support::pki::Ca;
 use processes::Processes;
@@ -163,6 +169,11 @@ impl Cluster {
         cluster.prepare(programs.path("spark-operator-crds"), started + START).await?;
         cluster.announce(started).await;
         Ok(cluster)
+    }
+
+    /// What a user has asked for, each as `VERB RESOURCE`, of what the audit policy names.
+    pub fn asked_by(&self, user: &str) -> BTreeSet<String> {
+        audit::asked_by(self.processes.folder(), user)
     }
 
     /// Starts the scheduler and the controllers, for whoever needs them; the others do not mind.

@@ -102,6 +102,17 @@ impl Namespace {
         namespace
     }
 
+    /// One of this name, on a control plane that no other test uses.
+    pub async fn called(cluster: &'static Cluster, name: &str) -> Self {
+        let client = cluster.client().await;
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        send(&client, "POST", "/api/v1/namespaces", JSON, &namespace).await.object();
+        let namespace = Self { name: name.to_owned(), cluster, client };
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+        namespace.create(&account).await.object();
+        namespace
+    }
+
     /// The same namespace, as seen by an account of it.
     pub async fn as_account(&self, name: &str) -> Self {
         let token = self.token(name).await;
@@ -187,6 +198,11 @@ impl Namespace {
     /// A merge patch of something that is in no namespace.
     pub async fn merge_at(&self, path: &str, change: &Value) -> Answer {
         send(&self.client, "PATCH", path, &format!("application/{MERGE}"), change).await
+    }
+
+    /// A JSON Patch of something that is in no namespace.
+    pub async fn json_patch_at(&self, path: &str, operations: &Value) -> Answer {
+        send(&self.client, "PATCH", path, "application/json-patch+json", operations).await
     }
 
     pub async fn merge_status(&self, object: &Value, patch: &Value) -> Answer {
