@@ -38,7 +38,7 @@ test-kubernetes-versions: ## Runs the tests on a real API server of every versio
 	@scripts/test-kubernetes-versions $(KUBERNETES_VERSIONS)
 
 .PHONY: control-plane
-control-plane: ## Builds etcd, Kubernetes, the Spark operator and Helm for the tests, where they are not yet built
+control-plane: ## Builds etcd, Kubernetes, the Spark operator, Helm and kubectl for the tests, where they are not yet built
 	@scripts/control-plane >/dev/null
 
 .PHONY: spark

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 use spark_admission::cli::review::{Output, ReviewCommand};
+use spark_admission::doctor::Symptom;
 use spark_admission::policy::configuration::schema;
 use spark_admission::policy::outcome::{Skip, Untouched};
 use spark_admission::policy::{Check, Mutation, Policy, names};
@@ -181,6 +182,36 @@ fn every_label_and_annotation_of_ours_is_explained() {
         [names::ENABLED, names::SKIP, names::MUTATED, names::IVY_DIR, names::IVY_CACHE_MEDIUM, names::IVY_CACHE_SIZE]
     {
         assert!(page.contains(&format!("\n| `{key}")), "docs/mutations.md has no row for {key}");
+    }
+}
+
+#[test]
+fn every_finding_of_the_doctor_has_its_section_and_every_section_a_finding() {
+    let page = page("docs/troubleshooting.md");
+    let platform = section(&page, "The platform").unwrap();
+    let work = section(&page, "Single applications, servers and pods").unwrap();
+    let sections = |part: &str| {
+        let headings = part.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned);
+        headings.collect::<std::collections::BTreeSet<_>>()
+    };
+    let findings = |of_platform: bool| {
+        let all = Symptom::ALL.iter().filter(|symptom| symptom.is_of_platform() == of_platform);
+        all.map(|symptom| symptom.name().to_owned()).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(sections(platform), findings(true), "docs/troubleshooting.md, the platform");
+    assert_eq!(sections(work), findings(false), "docs/troubleshooting.md, single applications");
+}
+
+#[test]
+fn every_flag_of_the_doctor_has_its_row() {
+    let page = page("docs/troubleshooting.md");
+    let arguments = <spark_admission::args::Arguments as clap::CommandFactory>::command();
+    let flags = arguments.find_subcommand("doctor").unwrap().get_arguments().filter_map(|it| it.get_long());
+    for flag in flags.filter(|flag| *flag != "output") {
+        assert!(
+            page.contains(&format!("`--{flag}`")) || page.contains(&format!("`--{flag} ")),
+            "docs/troubleshooting.md: --{flag}"
+        );
     }
 }
 
