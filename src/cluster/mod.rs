@@ -34,5 +34,5 @@ pub use platform::Platform;
 pub use registration::{Registration, unregister};
 pub use secret::{Secret, SecretName, Written};
 pub use snapshots::{FirstSync, Pace, Snapshots};
-pub use trusted::{Trusted, TrustedWebhook};
+pub use trusted::{Service, Trusted, TrustedWebhook};
 pub use webhook_url::WebhookUrl;

@@ -24,6 +24,9 @@ pub struct Trusted {
     path: String,
 }
 
+/// The namespace and the name of a Service.
+pub type Service = (String, String);
+
 /// A webhook in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrustedWebhook {
@@ -33,8 +36,8 @@ pub struct TrustedWebhook {
     pub host: String,
     /// Where the server is.
     pub port: u16,
-    /// The Service by which it is called, if it is called by one: namespace and name.
-    pub service: Option<(String, String)>,
+    /// The Service by which it is called, if it is called by one.
+    pub service: Option<Service>,
     /// PEM text of whom it trusts; empty where that is nobody.
     pub bundle: Vec<u8>,
     place: usize,
@@ -115,7 +118,7 @@ fn webhooks(configuration: &Value) -> Vec<TrustedWebhook> {
 }
 
 /// How the API server calls a webhook, and so what it wants to read on the certificate (k8s.io/apiserver, pkg/util/webhook/client.go).
-fn address(client_config: &Value) -> Option<(String, u16, Option<(String, String)>)> {
+fn address(client_config: &Value) -> Option<(String, u16, Option<Service>)> {
     let service = &client_config["service"];
     if let (Some(name), Some(namespace)) = (service["name"].as_str(), service["namespace"].as_str()) {
         let port = service["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
