@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    cli::{nodes::NodesCommand, policy::PolicyCommand, review::ReviewCommand},
+    cli::{nodes::NodesCommand, policy::PolicyCommand, probe::ProbeCommand, review::ReviewCommand},
     cluster::WebhookUrl,
     duration,
     telemetry::{LogFormat, LogLevel},
@@ -44,6 +44,8 @@ pub enum Command {
     Policy(PolicyCommand),
     /// Show each node of the cluster, flagged or not, by what, and since when
     Nodes(NodesCommand),
+    /// See that the API server asks the webhook, in a dry run
+    Probe(ProbeCommand),
     /// Print the completions for a shell
     ///
     /// Example: `spark-admission completions bash > /etc/bash_completion.d/spark-admission`
@@ -137,6 +139,13 @@ pub struct ServeArguments {
     /// Remove what was registered, and end
     #[arg(long, env = "SPARK_ADMISSION_UNREGISTER")]
     pub unregister: bool,
+
+    /// Remove what a chart installed too: for the chart's own hook
+    ///
+    /// Where the label app.kubernetes.io/instance of the webhook configurations has this value. Without it, what --register did not
+    /// make is left as it is.
+    #[arg(long, env = "SPARK_ADMISSION_INSTANCE", value_name = "NAME", requires = "unregister")]
+    pub instance: Option<String>,
 
     /// How the API server reaches this server, for --register: https://HOST:PORT
     ///

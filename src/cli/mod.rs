@@ -3,4 +3,5 @@
 pub mod nodes;
 mod objects;
 pub mod policy;
+pub mod probe;
 pub mod review;

@@ -145,6 +145,12 @@ pub enum Error {
         /// What was asked for.
         name: String,
     },
+    /// A name that no namespace can have.
+    #[error("a namespace cannot be called \"{name}\"")]
+    Namespace {
+        /// What was asked for.
+        name: String,
+    },
     /// The API server said no.
     #[error("cannot {what} in the cluster at {address}: {message}{}", cure(*code))]
     Refused {

@@ -9,6 +9,7 @@
 //! use while nothing can be seen, and that is not for ever.
 
 mod access;
+mod dry_run;
 pub mod labelling;
 mod listing;
 mod platform;
