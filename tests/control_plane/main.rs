@@ -7,6 +7,7 @@
 mod admitted;
 mod agreement;
 mod captured_pods;
+mod chart;
 mod cluster;
 mod controllers;
 mod drift;

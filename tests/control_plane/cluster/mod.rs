@@ -10,17 +10,21 @@
 //! Operator    Kubeflow's operator, its webhook or its controller, for one namespace
 //! Spark       a release of Spark, and its programs for one namespace
 //! InPod       what a pod would run, on this machine
+//! Kubelet     runs the pods of a namespace, and connects the API server with them
+//! tools       helm and kubectl, as an administrator runs them
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
 mod followed;
 mod in_pod;
+mod kubelet;
 mod namespace;
 mod operator;
 mod processes;
 mod programs;
 mod spark;
+mod tools;
 mod webhook;
 
 use std::{
@@ -41,6 +45,7 @@ use tokio::sync::OnceCell;
 
 pub use followed::Followed;
 pub use in_pod::InPod;
+pub use kubelet::{Kubelet, THROUGH_EGRESS};
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
 pub use spark::{JAR, PACKAGE, Spark};
@@ -117,6 +122,11 @@ impl Cluster {
     /// The kubeconfig of its administrator.
     pub fn admin(&self) -> PathBuf {
         self.processes.folder().join("admin.conf")
+    }
+
+    /// What an account asked for, in its order.
+    pub fn requests_of(&self, account: &str) -> Vec<audit::Event> {
+        audit::requests_of(self.processes.folder(), account)
     }
 
     /// A new folder, which goes when the control plane does.
@@ -276,6 +286,7 @@ fn write_files(folder: &Path, port: u16) -> io::Result<Kubeconfig> {
         ("accounts.key", &accounts.serialize_pem()),
         ("accounts.pub", &accounts.public_key_pem()),
         ("audit-policy.yaml", audit::POLICY),
+        ("egress.yaml", kubelet::EGRESS),
         ("admin.conf", &kubeconfig),
     ] {
         fs::write(folder.join(name), text)?;
