@@ -1,5 +1,5 @@
 //! What is made from the chart: install.yaml, the base of kustomize, rights on their own, the dashboard, the table of values, the
-//! policy's part of the schema. With UPDATE_MANIFESTS=1 they are written, else compared.
+//! policy's part of the schema. With `UPDATE_MANIFESTS=1` they are written, else compared.
 
 use std::fs;
 

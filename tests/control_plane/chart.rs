@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -21,7 +21,7 @@ use crate::{
 const RELEASE: &str = "spark-admission";
 const CHART: &str = "manifests/helm/spark-admission";
 /// How long pods may take to come or go.
-const ROLLOUT: Duration = Duration::from_secs(60);
+const ROLLOUT: Duration = Duration::from_mins(1);
 
 /// The definitions that the chart's certificates, monitors and alerts need, without what is in them.
 fn definitions() -> Vec<Value> {
@@ -104,13 +104,9 @@ async fn the_api_server_takes_every_object_in_every_way() {
     }
 }
 
-/// The API server streams no lists, as before Kubernetes 1.34: what is watched is listed first, and no right is idle.
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_installed_upgraded_rolled_back_and_uninstalled_and_no_driver_is_refused() {
-    let cluster = Cluster::of_my_own_with(&[THROUGH_EGRESS, "--feature-gates=WatchList=false"]).await;
-    let here = Arc::new(Namespace::on(cluster, &json!({})).await);
-    namespace(&here).await;
-    let kubelet = Kubelet::start(cluster, RELEASE).await;
+async fn with_a_certificate_that_is_provided() {
+    let (cluster, here) = prepared().await;
     let ca = Ca::new("mine");
     let leaf = ca.server(&["spark-admission.spark-admission.svc"]);
     let secret = json!({
@@ -120,11 +116,58 @@ async fn it_is_installed_upgraded_rolled_back_and_uninstalled_and_no_driver_is_r
     here.send("POST", &format!("/api/v1/namespaces/{RELEASE}/secrets"), &secret).await.object();
     let bundle = cluster.scratch().join("ca.crt");
     std::fs::write(&bundle, &ca.pem).unwrap();
-    let bundle = bundle.display();
-    let before = objects(&here).await;
+    let provided = "--set certificates.mode=provided,certificates.provided.secretName=mine";
+    let flags = format!("{provided} --set-file certificates.provided.caBundle={}", bundle.display());
+    it_lives_and_goes_and_no_driver_is_refused(cluster, here, &flags, async |_| {}).await;
+}
 
-    let provided = "certificates.mode=provided,certificates.provided.secretName=mine";
-    let flags = format!("-n {RELEASE} --set {provided} --set-file certificates.provided.caBundle={bundle}");
+#[tokio::test(flavor = "multi_thread")]
+async fn with_certificates_that_look_after_themselves() {
+    let (cluster, here) = prepared().await;
+    it_lives_and_goes_and_no_driver_is_refused(cluster, here, "", async |here| {
+        // What it takes to put things right again that somebody has spoilt: the rights to are there for that alone.
+        let secret = format!("/api/v1/namespaces/{RELEASE}/secrets/spark-admission-certificates");
+        let is_whole = async || {
+            let found = here.send("GET", &secret, &Value::Null).await.body;
+            found["immutable"] != true && found["data"]["tls.crt"].as_str().is_some_and(|text| !text.is_empty())
+        };
+        for (case, method, change) in [
+            ("deleted", "DELETE", Value::Null),
+            (
+                "emptied, and not to be changed",
+                "PATCH",
+                json!({"data": {"tls.crt": "", "tls.key": ""}, "immutable": true}),
+            ),
+        ] {
+            if method == "DELETE" {
+                here.send(method, &secret, &change).await.object();
+            } else {
+                here.merge_at(&secret, &change).await.object();
+            }
+            eventually(case, is_whole).await;
+        }
+    })
+    .await;
+}
+
+/// A control plane whose API server streams no lists, as before Kubernetes 1.34: what is watched is listed first, and no right is idle.
+async fn prepared() -> (&'static Cluster, Arc<Namespace>) {
+    let cluster = Cluster::of_my_own_with(&[THROUGH_EGRESS, "--feature-gates=WatchList=false"]).await;
+    let here = Arc::new(Namespace::on(cluster, &json!({})).await);
+    namespace(&here).await;
+    (cluster, here)
+}
+
+/// Installs it with these values, changes it, takes that back, and uninstalls it, while drivers are asked for.
+async fn it_lives_and_goes_and_no_driver_is_refused(
+    cluster: &'static Cluster,
+    here: Arc<Namespace>,
+    values: &str,
+    spoil: impl AsyncFn(&Namespace),
+) {
+    let kubelet = Kubelet::start(cluster, RELEASE).await;
+    let before = objects(&here).await;
+    let flags = format!("-n {RELEASE} {values}");
     let wait = "--wait --timeout 120s";
     cluster.shell(&format!("helm install {RELEASE} {CHART} {flags} {wait}")).await;
     eventually("a driver is changed", async || size_of_volume(&here).await == "512Mi").await;
@@ -140,32 +183,40 @@ async fn it_is_installed_upgraded_rolled_back_and_uninstalled_and_no_driver_is_r
 
     // Other pods: the old ones go when the new ones are ready.
     cluster.shell(&format!("helm upgrade {RELEASE} {CHART} {flags} {policy} --set logLevel=debug {wait}")).await;
-    within(ROLLOUT, "the old pods are gone", async || {
-        pods(&here).await.is_disjoint(&first) && pods(&here).await.len() == 2
-    })
-    .await;
+    let are_replaced = async || pods(&here).await.is_disjoint(&first) && pods(&here).await.len() == 2;
+    within(ROLLOUT, "the old pods are gone", are_replaced).await;
     assert!(kubelet.said(RELEASE).contains("\"level\":\"DEBUG\""), "the new ones log at debug");
     cluster.shell(&format!("helm rollback {RELEASE} 1 -n {RELEASE} {wait}")).await;
     eventually("the first policy is in force", async || size_of_volume(&here).await == "512Mi").await;
+    spoil(&here).await;
 
     cluster.shell(&format!("helm test {RELEASE} -n {RELEASE} --timeout 60s")).await;
     let tested = kubelet.said("spark-admission-probe");
-    assert!(
-        tested.contains("the webhook was asked: a driver in the namespace default is changed by ivy-cache,"),
-        "{tested}"
-    );
+    let asked = "the webhook was asked: a driver in the namespace default is changed by ivy-cache,";
+    assert!(tested.contains(asked), "{tested}");
 
+    // Later its rights go before its pods do.
+    assert_eq!(forbidden(cluster, RELEASE), [""; 0]);
     cluster.shell(&format!("helm uninstall {RELEASE} -n {RELEASE} --wait --timeout 120s")).await;
+    assert_eq!(forbidden(cluster, "spark-admission-cleanup"), [""; 0]);
+    assert_eq!(forbidden(cluster, "spark-admission-probe"), [""; 0]);
     let removed = kubelet.said("spark-admission-cleanup");
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
         assert!(removed.contains(&format!("removed: {kind} {RELEASE}\n")), "{removed}");
     }
     eventually("nobody is asked any more", async || size_of_volume(&here).await.is_null()).await;
     load.end().await;
-    within(ROLLOUT, "nothing of it is left", async || objects(&here).await == before).await;
+    gone(&here, &before).await;
 
     let rendered = cluster.shell(&format!("helm template {RELEASE} {CHART} {flags} --kube-version 1.37.2")).await;
-    rights_are_enough_and_none_is_idle(cluster, &rendered);
+    no_right_is_idle(cluster, &rendered);
+}
+
+/// What an account of the release's namespace has asked for and was not allowed to.
+fn forbidden(cluster: &Cluster, account: &str) -> Vec<String> {
+    let asked = cluster.requests_of(&format!("system:serviceaccount:{RELEASE}:{account}"));
+    assert!(!asked.is_empty(), "{account} has asked for nothing");
+    asked.iter().filter(|event| event.is_forbidden()).map(ToString::to_string).collect()
 }
 
 /// What the pages say to type, in their order; what one of them installs is taken away by it or by the next.
@@ -184,7 +235,7 @@ async fn every_command_of_the_pages_can_be_typed() {
             cluster.shell(command).await;
         }
     }
-    within(ROLLOUT, "nothing of it is left", async || objects(&here).await == before).await;
+    gone(&here, &before).await;
     drop(kubelet);
 }
 
@@ -214,6 +265,19 @@ async fn pods(here: &Namespace) -> BTreeSet<String> {
 fn names(list: &Value) -> impl Iterator<Item = String> {
     let items = list["items"].as_array().into_iter().flatten();
     items.map(|object| object["metadata"]["name"].as_str().unwrap().to_owned())
+}
+
+/// Waits until nothing is left but what was there before; fails with what that is.
+async fn gone(here: &Namespace, before: &BTreeSet<String>) {
+    let start = Instant::now();
+    loop {
+        let left: Vec<_> = objects(here).await.difference(before).cloned().collect();
+        if left.is_empty() {
+            return;
+        }
+        assert!(start.elapsed() < ROLLOUT, "left behind: {left:#?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// What an install could leave behind, in the whole cluster.
@@ -286,8 +350,8 @@ impl Load {
     }
 }
 
-/// What the chart's accounts asked for is what its roles allow: nothing was forbidden, and no verb of a rule was never used.
-fn rights_are_enough_and_none_is_idle(cluster: &Cluster, rendered: &str) {
+/// Every verb of every rule of the chart's roles was used by its account.
+fn no_right_is_idle(cluster: &Cluster, rendered: &str) {
     let parts = format!("\n{rendered}").replace("\n---\n", "\n\u{0}");
     let objects: Vec<Value> = parts.split('\u{0}').filter_map(|part| serde_saphyr::from_str(part).ok()).collect();
     let of = |kinds: [&str; 2]| {
@@ -307,8 +371,6 @@ fn rights_are_enough_and_none_is_idle(cluster: &Cluster, rendered: &str) {
         let subject = &binding.unwrap()["subjects"][0];
         let account = format!("system:serviceaccount:{RELEASE}:{}", subject["name"].as_str().unwrap());
         let asked = cluster.requests_of(&account);
-        let forbidden: Vec<_> = asked.iter().filter(|event| event.is_forbidden()).map(ToString::to_string).collect();
-        assert!(forbidden.is_empty(), "{account}: {forbidden:?}");
         let texts = |list: &Value| {
             list.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
