@@ -7,6 +7,7 @@
 mod documented;
 mod generated;
 mod helm;
+mod pages;
 #[path = "../control_plane/cluster/programs.rs"]
 #[allow(dead_code, reason = "the control plane needs more of it")]
 mod programs;
