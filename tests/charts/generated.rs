@@ -67,6 +67,8 @@ fn the_certificate_of_kustomize() {
 fn rights_on_their_own() {
     needs_helm!();
     is("manifests/rbac.yaml", &format!("{HEADER}{}", rendered(&["--show-only", "templates/rbac.yaml"])));
+    let own = rendered(&["--show-only", "templates/rbac-self-managed.yaml"]);
+    is("manifests/rbac-self-managed.yaml", &format!("{HEADER}{own}"));
     let label = ["--set", "policy.flaggedNodes.labelFlaggedNodes=true"];
     let label = [&label[..], &["--show-only", "templates/rbac-label-flagged-nodes.yaml"]].concat();
     is("manifests/rbac-label-flagged-nodes.yaml", &format!("{HEADER}{}", rendered(&label)));

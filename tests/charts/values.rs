@@ -184,10 +184,10 @@ fn table() -> Vec<Row> {
             "/metadata/annotations",
         ),
         row("rbac.create", json!(false), "ClusterRole/spark-admission", "", Value::Null),
-        row("rbac.create", json!(false), "Role/spark-admission-certificates", "", Value::Null),
+        row("rbac.create", json!(false), "Role/spark-admission-self-managed", "", Value::Null),
         argument("certificates.mode", json!("certManager"), 4, "--certificates=files"),
         row("certificates.mode", json!("certManager"), "Secret/spark-admission-certificates", "", Value::Null),
-        row("certificates.mode", json!("certManager"), "ClusterRole/spark-admission-certificates", "", Value::Null),
+        row("certificates.mode", json!("certManager"), "ClusterRole/spark-admission-self-managed", "", Value::Null),
         row(
             "certificates.mode",
             json!("certManager"),
