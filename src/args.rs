@@ -9,7 +9,10 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    cli::{nodes::NodesCommand, policy::PolicyCommand, probe::ProbeCommand, review::ReviewCommand},
+    cli::{
+        ivy_clean::IvyCleanCommand, nodes::NodesCommand, policy::PolicyCommand, probe::ProbeCommand,
+        review::ReviewCommand,
+    },
     cluster::WebhookUrl,
     duration,
     telemetry::{LogFormat, LogLevel},
@@ -46,6 +49,10 @@ pub enum Command {
     Nodes(NodesCommand),
     /// See that the API server asks the webhook, in a dry run
     Probe(ProbeCommand),
+    /// Remove Ivy directories by age and size, none that is in use
+    ///
+    /// For the operator's controller, where every application leaves the packages that it was submitted with.
+    IvyClean(IvyCleanCommand),
     /// Print the completions for a shell
     ///
     /// Example: `spark-admission completions bash > /etc/bash_completion.d/spark-admission`

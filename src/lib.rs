@@ -15,4 +15,5 @@ pub mod review;
 pub mod run;
 pub mod serve;
 pub mod server;
+mod signals;
 pub mod telemetry;

@@ -17,6 +17,7 @@ use prometheus_client::{
 use crate::{
     policy::{
         Mutation,
+        lookup::Question,
         nodes::{Flag, Nodes},
         outcome::{Outcome, Skip},
     },
@@ -57,6 +58,12 @@ struct ReasonLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabel {
     kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookupLabels {
+    kind: &'static str,
+    result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -142,6 +149,7 @@ pub struct Metrics {
     in_sync: Family<KindLabel, Gauge>,
     watched: Family<KindLabel, Gauge<f64, AtomicU64>>,
     snapshots: Counter,
+    lookups: Family<LookupLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -166,6 +174,7 @@ impl Default for Metrics {
             in_sync: Family::default(),
             watched: Family::default(),
             snapshots: Counter::default(),
+            lookups: Family::default(),
         };
         metrics.register();
         metrics.start_at_zero();
@@ -175,7 +184,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// The kinds of objects that are watched in a cluster.
-    pub const WATCHED: [&'static str; 5] = ["nodes", "events", "namespaces", "limitranges", "resourcequotas"];
+    pub const WATCHED: [&'static str; 6] =
+        ["nodes", "events", "namespaces", "limitranges", "resourcequotas", "deployments"];
 
     fn register(&mut self) {
         let all = &mut self.registry;
@@ -229,6 +239,11 @@ impl Metrics {
             self.watched.clone(),
         );
         all.register("snapshots", "Snapshots of the cluster that were composed", self.snapshots.clone());
+        all.register(
+            "lookups",
+            "Questions asked of the cluster for a review, by kind and result (yes, no, unclear, timeout, forbidden, failed)",
+            self.lookups.clone(),
+        );
         all.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     }
 
@@ -237,6 +252,11 @@ impl Metrics {
         for what in [Reloaded::Policy, Reloaded::Certificate, Reloaded::ClientCa] {
             for result in ["ok", "failed"] {
                 drop(self.reloads.get_or_create(&ReloadLabels { what: what.name(), result }));
+            }
+        }
+        for kind in Question::KINDS {
+            for result in ["timeout", "forbidden", "failed"] {
+                drop(self.lookups.get_or_create(&LookupLabels { kind, result }));
             }
         }
         for reason in Flag::NAMES {
@@ -311,6 +331,11 @@ impl Metrics {
     /// Says whether what is known of a kind is what stands in the cluster.
     pub fn in_sync(&self, kind: &'static str, is_in_sync: bool) {
         self.in_sync.get_or_create(&KindLabel { kind }).set(is_in_sync.into());
+    }
+
+    /// Counts a question that was asked for a review.
+    pub fn looked_up(&self, kind: &'static str, result: &'static str) {
+        self.lookups.get_or_create(&LookupLabels { kind, result }).inc();
     }
 
     /// Says that a watch has just brought something.

@@ -249,6 +249,8 @@ fn readme_names_the_versions_of_the_manifest() {
 fn the_driver_in_the_readme_is_changed_as_it_is_said_there() {
     let command = ReviewCommand {
         files: vec!["tests/fixtures/captured/3.5.9/packages--driver.json".to_owned()],
+        kubeconfig: None,
+        context: None,
         output: Output::Diff,
         policy: None,
         namespace: "default".to_owned(),

@@ -22,18 +22,29 @@ fn documents(name: &str) -> Vec<Value> {
 }
 
 #[test]
-fn the_account_may_look_at_what_is_watched_and_nothing_else() {
+fn the_account_may_look_at_what_is_watched_and_asked_and_nothing_else() {
     let rights: Vec<_> = documents("rbac.yaml").into_iter().filter(|object| !object["rules"].is_null()).collect();
     let rules: Vec<_> = rights.iter().flat_map(|object| object["rules"].as_array().unwrap()).collect();
+    let (asked, looked): (Vec<&Value>, Vec<&Value>) =
+        rules.into_iter().partition(|rule| rule["verbs"] != json!(["list", "watch"]));
     let mut resources: Vec<_> =
-        rules.iter().flat_map(|rule| rule["resources"].as_array().unwrap()).map(|it| it.as_str().unwrap()).collect();
+        looked.iter().flat_map(|rule| rule["resources"].as_array().unwrap()).map(|it| it.as_str().unwrap()).collect();
     let mut watched = Metrics::WATCHED;
     resources.sort_unstable();
     watched.sort_unstable();
     assert_eq!(resources, watched);
-    for rule in rules {
-        assert_eq!((&rule["verbs"], &rule["apiGroups"]), (&json!(["list", "watch"]), &json!([""])), "{rule}");
+    for rule in looked {
+        let group = if rule["resources"] == json!(["deployments"]) { "apps" } else { "" };
+        assert_eq!(rule["apiGroups"], json!([group]), "{rule}");
     }
+    let right = |rule: &&Value| json!([rule["apiGroups"], rule["resources"], rule["verbs"]]);
+    assert_eq!(
+        asked.iter().map(right).collect::<Vec<_>>(),
+        [
+            json!([[""], ["serviceaccounts"], ["get"]]),
+            json!([["authorization.k8s.io"], ["subjectaccessreviews"], ["create"]]),
+        ]
+    );
     let of_events = rights.iter().find(|object| object["kind"] == "Role").unwrap();
     assert_eq!(json!([of_events["metadata"]["namespace"]]), json!(Policy::default().flagged_nodes.event_namespaces));
 }

@@ -39,10 +39,17 @@ fn subjects() -> Vec<(&'static str, &'static str, Value)> {
         "spec": {
             "image": "apache/spark:3.5.7",
             "sparkVersion": "3.5.7",
-            "sparkConf": {"spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin", "spark.jars.packages": "a:b:1"},
+            "sparkConf": {
+                "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin", "spark.jars.packages": "a:b:1",
+                "spark.local.dir": "/a", "spark.kubernetes.driver.volumes.emptyDir.b.mount.path": "/b", "spark.driver.memory": "2g",
+            },
             "deps": {"packages": ["org.apache.hadoop:hadoop-aws:3.3.4"], "repositories": null},
-            "driver": {"sidecars": [container], "volumeMounts": [{"name": "a", "mountPath": "/a"}]},
-            "executor": {},
+            "volumes": [{"name": "a", "emptyDir": {}}],
+            "driver": {
+                "memory": "1g", "sidecars": [container], "volumeMounts": [{"name": "a", "mountPath": "/a"}],
+                "configMaps": [{"name": "c", "path": "/b"}], "template": {"spec": {"containers": [container]}},
+            },
+            "executor": {"volumeMounts": [{"name": "none", "mountPath": "/a"}], "secrets": [{"name": "s", "path": "/a"}]},
         },
     });
     let connect = json!({
@@ -78,19 +85,38 @@ fn read_nodes(nodes: &[Value]) -> Nodes {
 }
 
 fn review_by(policy: &Policy, snapshot: &Snapshot, group: &str, kind: &str, object: &Value) -> Answer {
-    let review = json!({
+    let review = reviewed(group, kind, object, &Value::Null);
+    answer(Endpoint::Mutate, review.to_string().as_bytes(), policy, snapshot).unwrap()
+}
+
+/// What the checks say of an object; of an update where there is an old one.
+fn judged(group: &str, kind: &str, object: &Value, old: &Value) -> Answer {
+    let review = reviewed(group, kind, object, old);
+    let answer =
+        answer(Endpoint::Validate, review.to_string().as_bytes(), &Policy::default(), &Snapshot::default()).unwrap();
+    must_not_have_panicked(&answer);
+    answer
+}
+
+fn reviewed(group: &str, kind: &str, object: &Value, old: &Value) -> Value {
+    json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
         "request": {
             "uid": "u",
             "kind": {"group": group, "version": "v1", "kind": kind},
             "namespace": "users",
-            "operation": "CREATE",
+            "operation": if old.is_null() { "CREATE" } else { "UPDATE" },
             "userInfo": {"username": "somebody"},
             "object": object,
+            "oldObject": old,
         },
-    });
-    answer(Endpoint::Mutate, review.to_string().as_bytes(), policy, snapshot).unwrap()
+    })
+}
+
+/// For what an object is refused; nothing where it is not.
+fn denied(answer: &Answer) -> Vec<String> {
+    answer.judgement.iter().flat_map(|judgement| judgement.denied()).map(ToString::to_string).collect()
 }
 
 /// The object after the patch; panics where the patch does not apply.
@@ -369,5 +395,58 @@ proptest! {
     #[test]
     fn any_bytes_get_an_answer_or_a_refusal(body in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = answer(Endpoint::Mutate, &body, &Policy::default(), &Snapshot::default());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn who_would_not_see_a_refusal_is_not_refused((group, kind, object) in bent(), launched in any::<bool>()) {
+        let mut object = object;
+        if launched && object["metadata"]["labels"].is_object() {
+            object["metadata"]["labels"]["sparkoperator.k8s.io/launched-by-spark-operator"] = "true".into();
+        }
+        let refusal = denied(&judged(group, kind, &object, &Value::Null));
+        let labels = &object["metadata"]["labels"];
+        let is_own_driver = labels["spark-role"] == "driver" && labels["sparkoperator.k8s.io/launched-by-spark-operator"] != "true";
+        prop_assert!(refusal.is_empty() || kind != "Pod" || is_own_driver, "{:?}", refusal);
+    }
+
+    #[test]
+    fn an_update_is_judged_on_what_it_brings((group, kind, object) in bent()) {
+        if kind == "Pod" {
+            return Ok(());
+        }
+        let mut labelled = object.clone();
+        if labelled["metadata"].is_object() {
+            labelled["metadata"]["labels"] = json!({"team": "data"});
+        }
+        let unchanged = judged(group, kind, &labelled, &object);
+        prop_assert!(unchanged.judgement.is_some_and(|judgement| judgement.findings.is_empty()));
+        let mut changed = object.clone();
+        if let Some(spec) = changed["spec"].as_object_mut() {
+            spec.insert("unknown".to_owned(), "new".into());
+        }
+        prop_assert_eq!(denied(&judged(group, kind, &changed, &object)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_judgement_does_not_depend_on_the_order_of_members((group, kind, object) in bent()) {
+        let (straight, other) = (judged(group, kind, &object, &Value::Null), judged(group, kind, &reversed(&object), &Value::Null));
+        prop_assert_eq!(straight.body, other.body);
+    }
+
+    #[test]
+    fn mutations_bring_nothing_that_is_refused((group, kind, object) in bent()) {
+        let before = denied(&judged(group, kind, &object, &Value::Null));
+        let once = patched(&object, &review(group, kind, &object));
+        let after = judged(group, kind, &once, &Value::Null);
+        for refusal in denied(&after) {
+            let check = refusal.split(": ").next().unwrap_or_default();
+            prop_assert!(before.iter().any(|it| it.starts_with(check)), "{} by a mutation", refusal);
+        }
+        let twice = patched(&once, &review(group, kind, &once));
+        prop_assert_eq!(judged(group, kind, &twice, &Value::Null).body, after.body);
     }
 }

@@ -1,9 +1,10 @@
-//! `review`: what the webhook would do to manifests, without a cluster.
+//! `review`: what the webhook would do to manifests, without a cluster or for one.
 //!
 //! ```text
 //! text ──> documents ──> manifests (an AdmissionReview each) ──> reviewed (the server's answer) ──> one of five outputs
 //! ```
 
+mod beside;
 mod cluster;
 mod diff;
 pub(super) mod documents;
@@ -14,21 +15,23 @@ mod reviewed;
 mod summary;
 mod yaml;
 
-use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 
 use super::policy;
+use crate::policy::lookup::Answers;
 use crate::policy::nodes::Nodes;
 use crate::policy::{Policy, Snapshot};
 pub use diff::write_diff;
 pub use explanation::purpose;
 
+use beside::{Beside, Making};
 use manifests::{Manifest, Unreadable, manifests, title};
 use reviewed::Reviewed;
 
@@ -49,9 +52,10 @@ Examples:
   helm template ./chart | spark-admission review -o explain
   kubectl get pod pi-driver -o yaml | spark-admission review --policy policy.yaml
   kubectl get nodes -o yaml > nodes.yaml; spark-admission review --nodes nodes.yaml pod.yaml
+  spark-admission review --context staging -n jobs application.yaml
   spark-admission review -o yaml application.yaml | kubectl apply -f -";
 
-/// Shows what the webhook would do to manifests, without a cluster
+/// Shows what the webhook would do to manifests, without a cluster or for one
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct ReviewCommand {
@@ -70,6 +74,12 @@ pub struct ReviewCommand {
     /// Labels that every namespace is assumed to have, such as spark-admission.io/enabled=false
     #[arg(long, value_name = "KEY=VALUE,...", value_delimiter = ',', value_parser = label)]
     pub namespace_labels: Vec<(String, String)>,
+    /// Look up in a cluster, by this kubeconfig, what is there: accounts and their rights, operators, namespaces, limits and nodes
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The same, by this context of the kubeconfig; without --kubeconfig of the one that kubectl uses
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
     /// Assume a cluster with OpenShift, which gives every namespace user ids of its own
     #[arg(long)]
     pub openshift: bool,
@@ -114,10 +124,15 @@ impl ReviewCommand {
             Ok(nodes) => nodes,
             Err(complaint) => return writeln!(errors, "{complaint}").map(|()| UNREADABLE),
         };
+        let manifests = self.manifests(input);
+        let mut beside = match self.reach(&policy, nodes.clone(), &manifests) {
+            Ok(beside) => beside,
+            Err(complaint) => return writeln!(errors, "{complaint}").map(|()| UNREADABLE),
+        };
         let mut status = ALLOWED;
         let mut reviewed = Vec::new();
-        for result in self.manifests(input) {
-            match result.and_then(|manifest| self.review(manifest, &policy, nodes.clone())) {
+        for result in manifests {
+            match result.and_then(|manifest| self.review(manifest, &policy, nodes.clone(), beside.as_mut())) {
                 Ok(object) => {
                     status = status.max(if object.is_allowed() { ALLOWED } else { DENIED });
                     reviewed.push(object);
@@ -127,6 +142,9 @@ impl ReviewCommand {
                     status = UNREADABLE;
                 }
             }
+        }
+        for unknown in beside.iter().flat_map(Beside::unknown) {
+            writeln!(errors, "{unknown}")?;
         }
         if reviewed.is_empty() && status == ALLOWED {
             // A pipeline whose left side failed must not pass for a manifest that is in order.
@@ -164,13 +182,49 @@ impl ReviewCommand {
         all
     }
 
-    fn review(&self, manifest: Manifest, policy: &Policy, nodes: Option<Arc<Nodes>>) -> Result<Reviewed, String> {
+    /// The cluster, where the flags name one.
+    fn reach(
+        &self,
+        policy: &Policy,
+        nodes: Option<Arc<Nodes>>,
+        manifests: &[Result<Manifest, String>],
+    ) -> Result<Option<Beside>, String> {
+        if self.kubeconfig.is_none() && self.context.is_none() {
+            return Ok(None);
+        }
+        let place = crate::cluster::Place::Kubeconfig { file: self.kubeconfig.clone(), context: self.context.clone() };
+        let mut making = Making::default();
+        for manifest in manifests.iter().flatten() {
+            let request = &manifest.review["request"];
+            making.note(&request["object"], request["namespace"].as_str().unwrap_or_default());
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        Beside::reach(place, policy, nodes, now, making).map(Some)
+    }
+
+    fn review(
+        &self,
+        manifest: Manifest,
+        policy: &Policy,
+        nodes: Option<Arc<Nodes>>,
+        mut beside: Option<&mut Beside>,
+    ) -> Result<Reviewed, String> {
         let place = manifest.place.clone();
-        let namespace = manifest.review["request"]["namespace"].as_str().unwrap_or_default();
-        let labels: BTreeMap<_, _> = self.namespace_labels.iter().cloned().collect();
-        let namespaces = Arc::new([(namespace.to_owned(), labels)].into());
-        let snapshot = Snapshot { openshift: self.openshift, namespaces, nodes, ..Snapshot::default() };
-        Reviewed::of(manifest, policy, &snapshot)
+        let namespace = manifest.review["request"]["namespace"].as_str().unwrap_or_default().to_owned();
+        let mut snapshot = match &mut beside {
+            Some(beside) => beside.snapshot(&namespace)?,
+            None => Snapshot { nodes, ..Snapshot::default() },
+        };
+        snapshot.openshift |= self.openshift;
+        let mut labels = snapshot.namespaces.get(&namespace).cloned().unwrap_or_default();
+        labels.extend(self.namespace_labels.iter().cloned());
+        snapshot.namespaces = Arc::new([(namespace, labels)].into());
+        let mut look_up = |questions, known: &Snapshot| match &mut beside {
+            Some(beside) => beside.answers(questions, known),
+            None => Ok(Answers::default()),
+        };
+        Reviewed::of(manifest, policy, &snapshot, &mut look_up)
             .map_err(|failure| Unreadable::at(place, failure.to_string()).to_string())
     }
 

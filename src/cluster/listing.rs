@@ -11,9 +11,10 @@ use super::{
 use crate::policy::{
     configuration::FlaggedNodes,
     nodes::{
-        Node, NodeEvent,
-        objects::{EventObject, NodeObject},
+        Constraints, Node, NodeEvent,
+        objects::{EventObject, LimitRangeObject, NamespaceObject, NodeObject, ResourceQuotaObject, Texts},
     },
+    operators::{DeploymentObject, Operator, Operators},
 };
 
 /// How many objects are asked for at once.
@@ -38,6 +39,41 @@ impl Cluster {
         let events = Api::namespaced_with(self.client(), namespace, &());
         let objects = self.list::<EventObject>(&what, &events, ABOUT_NODES).await?;
         Ok(objects.into_iter().filter_map(|event| NodeEvent::read(event, settings)).collect())
+    }
+
+    /// The controllers of the spark-operator.
+    ///
+    /// # Errors
+    /// Nobody answered, or it is not allowed.
+    pub async fn operators(&self) -> Result<Operators, Error> {
+        let all = self.list::<DeploymentObject>("list the deployments", &Api::all(self.client()), "").await?;
+        Ok(Operators::new(all.iter().filter_map(Operator::read).map(Arc::new).collect()))
+    }
+
+    /// The labels of a namespace; none where there is no such namespace.
+    ///
+    /// # Errors
+    /// Nobody answered, or it is not allowed.
+    pub async fn namespace_labels(&self, namespace: &str) -> Result<Option<Texts>, Error> {
+        let what = format!("get the namespace {namespace}");
+        let found = Api::<Seen<NamespaceObject>>::all(self.client());
+        match self.answered(&what, found.get_opt(namespace)).await? {
+            Some(seen) => Ok(Some(seen.object.metadata.labels)),
+            None => Ok(None),
+        }
+    }
+
+    /// What the limit ranges and quotas of a namespace demand.
+    ///
+    /// # Errors
+    /// Nobody answered, or it is not allowed.
+    pub async fn constraints(&self, namespace: &str) -> Result<Constraints, Error> {
+        let what = |kind: &str| format!("list the {kind} in the namespace {namespace}");
+        let ranges = Api::namespaced_with(self.client(), namespace, &());
+        let ranges = self.list::<LimitRangeObject>(&what("limitranges"), &ranges, "").await?;
+        let quotas = Api::namespaced_with(self.client(), namespace, &());
+        let quotas = self.list::<ResourceQuotaObject>(&what("resourcequotas"), &quotas, "").await?;
+        Ok(Constraints::read(&ranges, &quotas))
     }
 
     async fn list<O: Watched>(&self, what: &str, api: &Api<Seen<O>>, fields: &str) -> Result<Vec<O>, Error> {

@@ -3,6 +3,7 @@
 //! ```text
 //! Place (a kubeconfig, or the pod we run in) --> Cluster --> Platform, what it serves  --> Snapshots --> policy::Snapshot
 //!                                                       |-> Watch (a kind each) --> Known --^
+//!                                                       |-> Lookups, for one review --> policy::lookup::Answers
 //!                                                       `-> Registration --> webhook configurations
 //! ```
 //! Promised: what goes wrong is one sentence that says what to do, and is said before anything is changed. What was seen last stays in
@@ -12,6 +13,7 @@ mod access;
 mod dry_run;
 pub mod labelling;
 mod listing;
+mod lookups;
 mod platform;
 mod registration;
 mod snapshots;
@@ -21,6 +23,7 @@ mod watched;
 mod webhook_url;
 
 pub use access::{Cluster, Error, Place};
+pub use lookups::{Lookups, Reply};
 pub use platform::Platform;
 pub use registration::{Registration, unregister};
 pub use snapshots::{FirstSync, Pace, Snapshots};

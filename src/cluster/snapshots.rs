@@ -24,10 +24,12 @@ use crate::{
     policy::{
         Policy, Snapshot,
         configuration::FlaggedNodes,
+        lookup::Answers,
         nodes::{
             Constraints, Node, NodeEvent, Nodes,
             objects::{LimitRangeObject, NamespaceObject, ResourceQuotaObject, Texts},
         },
+        operators::{DeploymentObject, Operator, Operators},
     },
 };
 
@@ -103,9 +105,12 @@ struct Composer {
     namespaces: Watching<Texts>,
     limit_ranges: Watching<Constraints>,
     quotas: Watching<Constraints>,
+    operators: Watching<Operator>,
     /// What snapshots share as long as it is the same.
     labels: Shared<Texts>,
     constraints: Shared<Constraints>,
+    /// The nodes of the last snapshot, with what they were made of.
+    made: Option<MadeNodes>,
     /// Whether the last snapshot had nodes.
     has_nodes: bool,
 }
@@ -114,6 +119,14 @@ struct Composer {
 struct Shared<T> {
     generations: [u64; 2],
     all: Arc<HashMap<String, T>>,
+}
+
+/// Nodes, which are the same while nothing that they were made of is another, and until one of their flags ends.
+struct MadeNodes {
+    at: i64,
+    generations: Vec<u64>,
+    settings: FlaggedNodes,
+    nodes: Arc<Nodes>,
 }
 
 impl<T> Default for Shared<T> {
@@ -132,8 +145,10 @@ impl Composer {
             namespaces: given.watch(None, Known::new(&changed), |it: NamespaceObject| Some(it.metadata.labels)),
             limit_ranges: given.watch(None, Known::new(&changed), |it: LimitRangeObject| demands(&[it], &[])),
             quotas: given.watch(None, Known::new(&changed), |it: ResourceQuotaObject| demands(&[], &[it])),
+            operators: given.watch(None, Known::new(&changed), |it: DeploymentObject| Operator::read(&it)),
             labels: Shared::default(),
             constraints: Shared::default(),
+            made: None,
             has_nodes: false,
             given,
             platform,
@@ -185,7 +200,7 @@ impl Composer {
     fn compose(&mut self) -> Duration {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (usable, stale_in) = self.usable();
-        let nodes = usable.then(|| Arc::new(self.nodes_at(now)));
+        let nodes = usable.then(|| self.nodes_at(now));
         let Platform { openshift, karpenter } = *self.platform.borrow_and_update();
         let snapshot = Snapshot {
             openshift,
@@ -193,6 +208,8 @@ impl Composer {
             namespaces: self.labels(),
             nodes: nodes.clone(),
             constraints: self.constraints(),
+            operators: self.operators(),
+            answers: Answers::default(),
         };
         (self.given.publish)(snapshot);
         // Only now: what is said and measured is what pods are decided on by.
@@ -211,6 +228,7 @@ impl Composer {
             ("limitranges", self.limit_ranges.known.freshness()),
             ("resourcequotas", self.quotas.known.freshness()),
             ("namespaces", self.namespaces.known.freshness()),
+            ("deployments", self.operators.known.freshness()),
         ];
         all.extend(self.events.values().map(|events| ("events", events.known.freshness())));
         all
@@ -218,30 +236,59 @@ impl Composer {
 
     /// Whether node data may be used, and in what time it no longer may. Without knowing who demands limits nobody could take any off.
     fn usable(&self) -> (bool, Option<Duration>) {
-        let stale_after = Duration::from_secs(self.settings.stale_after.seconds().unsigned_abs());
         let needed = [&self.limit_ranges.known, &self.quotas.known].map(|known| known.freshness());
         let mut stale_in = None;
         for freshness in needed.into_iter().chain([self.nodes.known.freshness()]) {
-            match freshness {
-                Freshness::Now => {}
-                Freshness::Never | Freshness::Forbidden => return (false, None),
-                Freshness::Until(then) => {
-                    let left = stale_after.saturating_sub(then.elapsed());
-                    if left.is_zero() {
-                        return (false, None);
-                    }
+            match (freshness, self.usable_for(freshness)) {
+                (_, None) => return (false, None),
+                (Freshness::Until(_), Some(left)) => {
                     stale_in = Some(stale_in.map_or(left, |other: Duration| other.min(left)));
                 }
+                _ => {}
             }
         }
         (true, stale_in)
     }
 
-    fn nodes_at(&self, now: Duration) -> Nodes {
+    /// For how long something may still be used if nothing more is seen of it; none where it no longer may, or where nothing is known.
+    fn usable_for(&self, freshness: Freshness) -> Option<Duration> {
+        let stale_after = Duration::from_secs(self.settings.stale_after.seconds().unsigned_abs());
+        match freshness {
+            Freshness::Now => Some(stale_after),
+            Freshness::Never | Freshness::Forbidden => None,
+            Freshness::Until(then) => Some(stale_after.saturating_sub(then.elapsed())).filter(|left| !left.is_zero()),
+        }
+    }
+
+    /// The operators, as long as what is known of them may be used.
+    fn operators(&self) -> Option<Arc<Operators>> {
+        let known = &self.operators.known;
+        self.usable_for(known.freshness())?;
+        Some(Arc::new(Operators::new(known.all().into_iter().map(|(_, operator)| operator).collect())))
+    }
+
+    /// What a quota has left changes with every pod: the nodes, of which there are many, are not made anew for that.
+    fn nodes_at(&mut self, now: Duration) -> Arc<Nodes> {
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        let (now, look) = (seconds(now), seconds(LOOK));
+        let of_events = self.events.values().map(|events| events.known.generation());
+        let generations: Vec<_> = [self.nodes.known.generation()].into_iter().chain(of_events).collect();
+        let is_same = |made: &&MadeNodes| {
+            made.generations == generations
+                && made.settings == self.settings
+                && (0..look).contains(&(now - made.at))
+                && made.nodes.next_expiry().is_none_or(|expiry| now < expiry)
+        };
+        if let Some(made) = self.made.as_ref().filter(is_same) {
+            return Arc::clone(&made.nodes);
+        }
         let nodes = self.nodes.known.all().into_iter().map(|(_, node)| node).collect();
         let events = self.events.values().flat_map(|events| events.known.all());
         let events: Vec<_> = events.map(|(_, event)| NodeEvent::clone(&event)).collect();
-        Nodes::new(nodes, &events, &self.settings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+        let nodes = Arc::new(Nodes::new(nodes, &events, &self.settings, now));
+        self.made =
+            Some(MadeNodes { at: now, generations, settings: self.settings.clone(), nodes: Arc::clone(&nodes) });
+        nodes
     }
 
     /// Says once that nodes have come to be known, or no longer are.

@@ -10,15 +10,18 @@ use kube::{
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-use crate::policy::nodes::objects::{
-    EventObject, LimitRangeObject, Metadata, NamespaceObject, NodeObject, ResourceQuotaObject,
+use crate::policy::{
+    nodes::objects::{EventObject, LimitRangeObject, Metadata, NamespaceObject, NodeObject, ResourceQuotaObject},
+    operators::DeploymentObject,
 };
 
 /// The events that are looked at. The field is called so in the core API, which also serves what was written as `events.k8s.io/v1`.
 pub(super) const ABOUT_NODES: &str = "involvedObject.kind=Node";
 
-/// An object of a kind that is watched; all of them are of the core group, version v1.
+/// An object of a kind that is watched; all of them in version v1 of their group.
 pub(super) trait Watched: DeserializeOwned + Clone + Debug + Send + Sync + 'static {
+    /// Empty for the core group.
+    const GROUP: &'static str;
     const KIND: &'static str;
     const PLURAL: &'static str;
     /// Whether the API server is asked for nothing but the metadata.
@@ -29,8 +32,9 @@ pub(super) trait Watched: DeserializeOwned + Clone + Debug + Send + Sync + 'stat
 
 /// Makes a struct with metadata an object that is watched.
 macro_rules! watched {
-    ($object:ty, $kind:literal, $plural:literal $(, $metadata_only:literal)?) => {
+    ($object:ty, $group:literal, $kind:literal, $plural:literal $(, $metadata_only:literal)?) => {
         impl Watched for $object {
+            const GROUP: &'static str = $group;
             const KIND: &'static str = $kind;
             const PLURAL: &'static str = $plural;
             $(const METADATA_ONLY: bool = $metadata_only;)?
@@ -42,11 +46,12 @@ macro_rules! watched {
     };
 }
 
-watched!(NodeObject, "Node", "nodes");
-watched!(EventObject, "Event", "events");
-watched!(NamespaceObject, "Namespace", "namespaces", true);
-watched!(LimitRangeObject, "LimitRange", "limitranges");
-watched!(ResourceQuotaObject, "ResourceQuota", "resourcequotas");
+watched!(NodeObject, "", "Node", "nodes");
+watched!(EventObject, "", "Event", "events");
+watched!(NamespaceObject, "", "Namespace", "namespaces", true);
+watched!(LimitRangeObject, "", "LimitRange", "limitranges");
+watched!(ResourceQuotaObject, "", "ResourceQuota", "resourcequotas");
+watched!(DeploymentObject, "apps", "Deployment", "deployments");
 
 /// An object as kube's watcher wants it: with the version up to which was watched, in kube's own metadata.
 #[derive(Debug, Clone)]
@@ -80,7 +85,7 @@ impl<O: Watched> Resource for Seen<O> {
     }
 
     fn group((): &()) -> Cow<'_, str> {
-        "".into()
+        O::GROUP.into()
     }
 
     fn version((): &()) -> Cow<'_, str> {

@@ -11,7 +11,7 @@ use super::eligibility::{Subject, untouched};
 use super::finding::{Finding, Findings};
 use super::mutations::Case;
 use super::outcome::Untouched;
-use super::request::{Operation, Request};
+use super::request::Request;
 use super::role::Role;
 use super::snapshot::Snapshot;
 
@@ -77,19 +77,28 @@ impl Judgement {
 /// Judges one object. Pure and total: the same request, policy and snapshot give the same judgement.
 #[must_use]
 pub fn judge(request: &Request<'_>, policy: &Policy, snapshot: &Snapshot) -> Judgement {
-    let subject = match Subject::of(request, policy) {
+    let subject = match subject_to_judge(request, policy, snapshot) {
         Ok(subject) => subject,
-        Err(why) => return Judgement { untouched: Some(why), ..Judgement::default() },
+        Err(untouched) => return untouched,
     };
-    let role = Some(subject.role());
-    match untouched(request, policy, snapshot, &subject) {
-        Some(Untouched::OptedOut) if policy.opt_out.workload == OptOutReach::Mutations => {}
-        None => {}
-        untouched => return Judgement { role, untouched, findings: Vec::new() },
-    }
     let case = Case { request, policy, snapshot };
     let findings = weighed(found(&subject, &case), &before(&case), &subject, &case);
-    Judgement { role, untouched: None, findings }
+    Judgement { role: Some(subject.role()), untouched: None, findings }
+}
+
+/// What checks are to look at; else the judgement that says why they do not.
+pub(super) fn subject_to_judge<'a>(
+    request: &Request<'a>,
+    policy: &Policy,
+    snapshot: &Snapshot,
+) -> Result<Subject<'a>, Judgement> {
+    let untouched_for = |why, role| Judgement { role, untouched: Some(why), findings: Vec::new() };
+    let subject = Subject::of(request, policy).map_err(|why| untouched_for(why, None))?;
+    match untouched(request, policy, snapshot, &subject) {
+        Some(Untouched::OptedOut) if policy.opt_out.workload == OptOutReach::Mutations => Ok(subject),
+        None => Ok(subject),
+        Some(why) => Err(untouched_for(why, Some(subject.role()))),
+    }
 }
 
 /// What comes of each finding, worst first.
@@ -129,10 +138,7 @@ fn found(subject: &Subject<'_>, case: &Case<'_>) -> Vec<Finding> {
 
 /// What would be found in the object as it was before an update.
 fn before(case: &Case<'_>) -> Vec<Finding> {
-    if case.request.operation != Operation::Update {
-        return Vec::new();
-    }
-    let request = Request { object: case.request.old_object, ..*case.request };
+    let Some(request) = case.request.before() else { return Vec::new() };
     let case = Case { request: &request, ..*case };
     Subject::of(&request, case.policy).map(|subject| found(&subject, &case)).unwrap_or_default()
 }

@@ -13,8 +13,13 @@ pub const IVY_CACHE_MEDIUM: &str = "spark-admission.io/ivy-cache-medium";
 /// Annotation: the size limit of the Ivy volume, a Kubernetes quantity.
 pub const IVY_CACHE_SIZE: &str = "spark-admission.io/ivy-cache-size";
 
+/// The volume that the mutation `ivy-cache` adds to pods.
+pub const IVY_CACHE_VOLUME: &str = "ivy-cache";
+
 /// Label on every pod that Spark or an operator made: its role.
 pub const SPARK_ROLE: &str = "spark-role";
+/// Label with the version of Spark on every pod of Spark's; on a Connect server's the resource's `sparkVersion`.
+pub const SPARK_VERSION: &str = "spark-version";
 /// Label on every pod that the Kubeflow operator launched (pkg/common/spark.go of spark-operator 2.4.0).
 pub const LAUNCHED_BY_OPERATOR: &str = "sparkoperator.k8s.io/launched-by-spark-operator";
 /// Label on every pod that Apache's own operator launched: the resource's name (facts of spark-kubernetes-operator's `Constants.java`).

@@ -63,3 +63,11 @@ pub struct Request<'a> {
     /// The object as it was; null on CREATE.
     pub old_object: Json<'a>,
 }
+
+impl Request<'_> {
+    /// The same request about the object as it was before an update.
+    #[must_use]
+    pub fn before(&self) -> Option<Self> {
+        (self.operation == Operation::Update).then_some(Self { object: self.old_object, ..*self })
+    }
+}

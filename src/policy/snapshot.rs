@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::lookup::Answers;
 use super::nodes::{Constraints, Nodes};
+use super::operators::Operators;
 
 /// What is known of the cluster at the time of a review. Without a cluster nothing is known, and nothing is assumed.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +20,10 @@ pub struct Snapshot {
     pub nodes: Option<Arc<Nodes>>,
     /// What limit ranges and quotas demand, by namespace.
     pub constraints: Arc<HashMap<String, Constraints>>,
+    /// The controllers of the spark-operator; none where they are not known, not yet or no longer.
+    pub operators: Option<Arc<Operators>>,
+    /// What was looked up for this one review.
+    pub answers: Answers,
 }
 
 impl Snapshot {

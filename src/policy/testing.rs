@@ -8,6 +8,7 @@ use super::check::Level;
 use super::configuration::FlaggedNodes;
 use super::document::Document;
 use super::field_path::Step;
+use super::lookup::{Question, questions};
 use super::nodes::{Node, Nodes};
 use super::outcome::Outcome;
 use super::plan::Change;
@@ -163,9 +164,38 @@ impl Sample {
         self
     }
 
+    /// What must be looked up to judge the object.
+    pub(crate) fn questions(&self) -> Vec<Question> {
+        self.with_request(|request| questions(request, &self.policy, &self.snapshot))
+    }
+
+    /// The same where the answer to these questions is no.
+    pub(crate) fn denied(mut self, questions: impl IntoIterator<Item = Question>) -> Self {
+        self.snapshot.answers = questions.into_iter().collect();
+        self
+    }
+
     /// The judgement on the object as it stands here: mutations have had their turn, or were off.
     pub(crate) fn judged(&self) -> Judgement {
         self.with_request(|request| judge(request, &self.policy, &self.snapshot))
+    }
+
+    /// The object as the mutations leave it.
+    pub(crate) fn mutated(&self) -> Self {
+        let mut sample = self.clone();
+        for edit in self.decided().enforced_edits() {
+            let pointer = edit.path.steps().iter().map(|step| match step {
+                Step::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+                Step::Index(index) => format!("/{index}"),
+            });
+            let pointer: String = pointer.collect();
+            sample = match &edit.change {
+                Change::Set(value) => sample.with(&pointer, value.clone()),
+                Change::Append(value) => sample.and(&pointer, value.clone()),
+                Change::Remove => sample.with(&pointer, Value::Null),
+            };
+        }
+        sample
     }
 
     /// What one check finds: `path: problem; cure`, with ` (at most a warning)` behind it where the check is not sure.

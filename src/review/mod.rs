@@ -6,6 +6,7 @@
 //!             ▼                         ▼                  ▼
 //!          HTTP 400                  an answer by the policy's onError
 //!
+//! bytes ──> envelope ──> request ──> policy::lookup ──> questions, whose answers come with the snapshot
 //! bytes ──> envelope ──> request ──> policy::judge ──> findings ──> refusal, or warnings
 //! ```
 //!
@@ -24,6 +25,7 @@ pub use envelope::UnreadableEnvelope;
 pub use record::Record;
 
 use crate::policy::configuration::OnError;
+use crate::policy::lookup::{self, Question};
 use crate::policy::outcome::{Outcome, Skip};
 use crate::policy::request::Request;
 use crate::policy::{Decision, Judgement, Policy, Role, Snapshot, decide, decision, judge};
@@ -79,6 +81,15 @@ pub fn answer(
     snapshot: &Snapshot,
 ) -> Result<Answer, UnreadableEnvelope> {
     answer_by(decide, endpoint, body, policy, snapshot)
+}
+
+/// What must be looked up before a review is judged, for the snapshot that it is answered by. Nothing where it cannot be read: its
+/// answer says so.
+#[must_use]
+pub fn questions(body: &[u8], policy: &Policy, snapshot: &Snapshot) -> Vec<Question> {
+    let Ok(envelope) = Envelope::parse(body) else { return Vec::new() };
+    let Ok(request) = envelope.request() else { return Vec::new() };
+    guarded(|| lookup::questions(&request, policy, snapshot)).unwrap_or_default()
 }
 
 /// [`answer`] with another decision than the policy core's, for tests of what stands around it.

@@ -9,9 +9,12 @@ use crate::policy::check::Fault;
 use crate::policy::finding::Finding;
 use crate::policy::plan::shortened;
 
-/// The longest warning: the API server may cut what exceeds 256 bytes where all warnings together are long
+/// The longest warning: the API server may cut what exceeds 256 bytes where all warnings together are longer than [`LONGEST_TOGETHER`]
 /// (staging/src/k8s.io/apiserver/pkg/endpoints/filters/warning.go).
 const LONGEST_WARNING: usize = 250;
+
+/// What may be told of one object without being cut; other webhooks want their part of 4096 bytes.
+const LONGEST_TOGETHER: usize = 2_000;
 
 /// The most warnings for one object: nobody reads more.
 const MOST_WARNINGS: usize = 20;
@@ -48,9 +51,9 @@ fn cause(finding: &Finding) -> Cause {
 /// What the author is told without being refused, or besides.
 pub(super) fn warnings(judgement: &Judgement) -> Vec<String> {
     let printable = |text: String| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    judgement
-        .told()
-        .take(MOST_WARNINGS)
-        .map(|finding| shortened(&printable(finding.to_string()), LONGEST_WARNING))
-        .collect()
+    let told: Vec<_> = judgement.told().take(MOST_WARNINGS).map(|finding| printable(finding.to_string())).collect();
+    if told.iter().map(String::len).sum::<usize>() <= LONGEST_TOGETHER {
+        return told;
+    }
+    told.iter().map(|text| shortened(text, LONGEST_WARNING)).collect()
 }

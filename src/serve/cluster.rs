@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::{Error, files::Files};
 use crate::{
     args::ServeArguments,
-    cluster::{self, Cluster, FirstSync, Pace, Place, Platform, Snapshots, WebhookUrl, labelling},
+    cluster::{self, Cluster, FirstSync, Lookups, Pace, Place, Platform, Snapshots, WebhookUrl, labelling},
     policy::Snapshot,
     server::{Lifecycle, Stage, Webhook},
 };
@@ -40,6 +40,7 @@ pub(super) async fn know(cluster: &Cluster, webhook: &Arc<Webhook>, files: &File
     tracing::info!(openshift, karpenter, "the cluster answers");
     // The first review may come before the nodes are known, and is decided by this.
     webhook.snapshot.store(Arc::new(Snapshot { openshift, karpenter, ..Snapshot::default() }));
+    webhook.lookups.get_or_init(|| Lookups::new(cluster.clone(), Arc::clone(&files.metrics)));
     let (decided_by, kept_current) = (Arc::clone(webhook), Arc::clone(webhook));
     let snapshots = Snapshots {
         cluster: cluster.clone(),

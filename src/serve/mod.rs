@@ -6,12 +6,12 @@ mod cluster;
 mod error;
 mod files;
 mod registrar;
-mod signals;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use tokio::{runtime::Builder, sync::watch, task::JoinHandle, time::timeout};
 
+use crate::signals::Signals;
 use crate::{
     args::ServeArguments,
     metrics::{Metrics, Reloaded},
@@ -24,7 +24,6 @@ use cluster::{cluster_of, know, ready_when_synced, unregister, url};
 pub use error::Error;
 use files::Files;
 use registrar::Registrar;
-use signals::Signals;
 
 /// Reviews take microseconds: more threads than this would only cost memory on a large node.
 const THREADS: usize = 4;

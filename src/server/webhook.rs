@@ -7,7 +7,7 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::Poll,
     time::{Duration, Instant},
 };
@@ -24,9 +24,10 @@ use tokio::sync::Semaphore;
 
 use super::body::{Bodies, BodyError, WholeBody};
 use crate::{
+    cluster::Lookups,
     duration,
     metrics::Metrics,
-    policy::{Check, Mutation, Policy, Snapshot, judgement::Verdict, outcome::Outcome},
+    policy::{Check, Mutation, Policy, Snapshot, judgement::Verdict, lookup::Question, outcome::Outcome},
     review::{self, Answer, Endpoint, Record, UnreadableEnvelope},
 };
 
@@ -50,6 +51,8 @@ pub struct Webhook {
     pub snapshot: ArcSwap<Snapshot>,
     /// Where reviews are counted.
     pub metrics: Arc<Metrics>,
+    /// Looks up what reviews must know besides, where there is a cluster.
+    pub lookups: OnceLock<Lookups>,
     /// How bodies are read.
     pub bodies: Bodies,
     /// A permit for each large body that may be decided now.
@@ -65,6 +68,7 @@ impl Webhook {
             policy: ArcSwap::from_pointee(policy),
             snapshot: ArcSwap::default(),
             metrics,
+            lookups: OnceLock::new(),
             bodies: Bodies::new(limits),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
         }
@@ -78,7 +82,7 @@ impl Webhook {
         let deadline = deadline(&request);
         let body = self.bodies.read(request.into_body(), deadline).await?;
         let start = Instant::now();
-        let answer = self.decide(endpoint, body).await??;
+        let answer = self.decide(endpoint, body, deadline).await??;
         self.observe(endpoint, &answer.record, start.elapsed());
         Ok(([(header::CONTENT_TYPE, JSON)], answer.body).into_response())
     }
@@ -87,18 +91,62 @@ impl Webhook {
         self: &Arc<Self>,
         endpoint: Endpoint,
         body: WholeBody,
+        deadline: Option<Duration>,
     ) -> Result<Result<Answer, UnreadableEnvelope>, Refusal> {
         if body.bytes.len() <= LARGE {
-            return Ok((self.decide)(endpoint, &body.bytes, &self.policy.load(), &self.snapshot.load()));
+            let questions = self.questions(endpoint, &body.bytes);
+            let known = self.looked_up(questions, deadline).await;
+            return Ok(self.decide_by(endpoint, &body.bytes, known.as_ref()));
         }
-        let webhook = Arc::clone(self);
+        let body = Arc::new(body);
+        let questions = self.aside(&body, move |webhook, bytes| webhook.questions(endpoint, bytes)).await?;
+        let known = self.looked_up(questions, deadline).await;
+        self.aside(&body, move |webhook, bytes| webhook.decide_by(endpoint, bytes, known.as_ref())).await
+    }
+
+    /// Decides by what was looked up for this review, else by what is known to all.
+    fn decide_by(
+        &self,
+        endpoint: Endpoint,
+        body: &[u8],
+        known: Option<&Snapshot>,
+    ) -> Result<Answer, UnreadableEnvelope> {
+        match known {
+            Some(known) => (self.decide)(endpoint, body, &self.policy.load(), known),
+            None => (self.decide)(endpoint, body, &self.policy.load(), &self.snapshot.load()),
+        }
+    }
+
+    /// Runs something that takes long on a thread of its own, when it is its turn.
+    async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: &Arc<WholeBody>,
+        run: impl FnOnce(&Self, &[u8]) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (webhook, body) = (Arc::clone(self), Arc::clone(body));
         let turn = Arc::clone(&self.large).acquire_owned().await;
-        tokio::task::spawn_blocking(move || {
+        let ran = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            (webhook.decide)(endpoint, &body.bytes, &webhook.policy.load(), &webhook.snapshot.load())
-        })
-        .await
-        .map_err(|_| Refusal::Panicked)
+            run(&webhook, &body.bytes)
+        });
+        ran.await.map_err(|_| Refusal::Panicked)
+    }
+
+    /// What must be looked up for a review; nothing where nothing is judged, or there is no cluster to ask.
+    fn questions(&self, endpoint: Endpoint, body: &[u8]) -> Vec<Question> {
+        match endpoint {
+            Endpoint::Validate if self.lookups.get().is_some() => {
+                review::questions(body, &self.policy.load(), &self.snapshot.load())
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What is known once it was looked up; none where nothing had to be.
+    async fn looked_up(&self, questions: Vec<Question>, deadline: Option<Duration>) -> Option<Snapshot> {
+        let lookups = self.lookups.get().filter(|_| !questions.is_empty())?;
+        let answers = lookups.answers(questions, deadline, &self.snapshot).await;
+        Some(Snapshot { answers, ..Snapshot::clone(&self.snapshot.load()) })
     }
 
     fn observe(&self, endpoint: Endpoint, record: &Record, took: Duration) {

@@ -189,6 +189,9 @@ async fn it_lives_and_goes_and_no_driver_is_refused(
     cluster.shell(&format!("helm rollback {RELEASE} 1 -n {RELEASE} {wait}")).await;
     eventually("the first policy is in force", async || size_of_volume(&here).await == "512Mi").await;
     spoil(&here).await;
+    // What is looked up for a resource and its driver.
+    let application = here.create_dry(&application()).await;
+    assert!(application.is_success(), "{}", application.message());
 
     cluster.shell(&format!("helm test {RELEASE} -n {RELEASE} --timeout 60s")).await;
     let tested = kubelet.said("spark-admission-probe");
@@ -210,6 +213,16 @@ async fn it_lives_and_goes_and_no_driver_is_refused(
 
     let rendered = cluster.shell(&format!("helm template {RELEASE} {CHART} {flags} --kube-version 1.37.2")).await;
     no_right_is_idle(cluster, &rendered);
+}
+
+fn application() -> Value {
+    json!({
+        "apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication", "metadata": {"name": "pi"},
+        "spec": {
+            "type": "Scala", "mode": "cluster", "sparkVersion": "3.5.9", "image": "apache/spark:3.5.9", "mainClass": "Pi",
+            "mainApplicationFile": "local:///pi.jar", "driver": {"serviceAccount": "spark"}, "executor": {}
+        }
+    })
 }
 
 /// What an account of the release's namespace has asked for and was not allowed to.

@@ -489,7 +489,7 @@ fn only_what_matters(pod: Value) -> Value {
     pod
 }
 
-fn application(name: &str, changes: &Value) -> Value {
+pub fn application(name: &str, changes: &Value) -> Value {
     let mut application = json!({
         "apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication", "metadata": {"name": name},
         "spec": {
@@ -503,7 +503,7 @@ fn application(name: &str, changes: &Value) -> Value {
 }
 
 /// The pod that Spark sends for an application: one that it did send, with the application's name, labels, annotations and template.
-fn pod(application: &Value, role: &str) -> Value {
+pub fn pod(application: &Value, role: &str) -> Value {
     let file = if role == "driver" { "kubeflow-args--driver.json" } else { "kubeflow-args--exec1.json" };
     let file = format!("{}/tests/fixtures/captured/3.5.9/{file}", env!("CARGO_MANIFEST_DIR"));
     let name = application["metadata"]["name"].as_str().unwrap();

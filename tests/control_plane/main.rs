@@ -4,17 +4,23 @@
 #![allow(clippy::float_cmp, reason = "what is counted is whole")]
 #![allow(unreachable_pub, reason = "nothing of a test binary can be reached from outside")]
 
+mod accounts;
 mod admitted;
 mod agreement;
 mod captured_pods;
 mod chart;
 mod cluster;
+mod connect_checks;
 mod controllers;
 mod drift;
+mod driver_rights;
 mod failures;
 mod kubeflow_webhook;
 mod labelling;
 mod limit_ranges;
+mod memory_checks;
+mod mounts;
+mod name_too_long;
 mod nodes;
 mod offline;
 mod openshift;
@@ -27,9 +33,11 @@ mod scale;
 mod scheduler_sample;
 mod scheduling;
 mod spark_connect;
+mod spark_memory;
 mod spark_operator;
 mod spark_session;
 mod spark_submit;
+mod submission_keys;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;

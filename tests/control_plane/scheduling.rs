@@ -209,10 +209,62 @@ async fn what_a_namespace_demands() {
     eventually("the webhook knows", async || counting.create_dry(&driver).await.is_success()).await;
     let (driver, warnings) = made(&counting, case, &driver).await;
     assert_eq!(landed(&counting, case, &driver).await, "broken with cpu,memory", "{case}");
-    let warning = "limit-stripping: limits stay, for ResourceQuota team demands them";
-    assert!(warnings.iter().any(|it| it.starts_with(warning)), "{case}: {warnings:?}");
+    let warning = "which stay: ResourceQuota team demands them";
+    assert!(warnings.iter().any(|it| it.contains(warning)), "{case}: {warnings:?}");
     let audited = created(&counting, &driver).annotations();
     assert_eq!(audited["pods.spark-admission.io/limit-stripping"], "limits-required", "{case}: {audited:?}");
+}
+
+/// The resource's author is told, and who makes the pod: once each.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pins_to_flagged_nodes_is_told_once_what_becomes_of_it() {
+    let here = Namespace::on(cluster().await, &json!({})).await;
+    node(&here, "broken", json!({"labels": {FLAG: "disk"}})).await;
+    let _webhook = Registered::watching(&here, &policy("")).await;
+    let broken = format!("broken.{}", here.name);
+    let application = |selector: Value| {
+        json!({
+            "apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication", "metadata": {"name": "report"},
+            "spec": {
+                "type": "Scala", "mode": "cluster", "image": "apache/spark:3.5.9", "sparkVersion": "3.5.9", "mainClass": "Main",
+                "mainApplicationFile": "local:///job.jar", "restartPolicy": {"type": "Never"}, "driver": {"nodeSelector": selector},
+                "executor": {}
+            }
+        })
+    };
+    let told =
+        |warnings: &[String]| warnings.iter().filter(|it| it.contains("flagged nodes")).cloned().collect::<Vec<_>>();
+
+    let pinned = here.create_dry(&application(json!({"test": here.name}))).await;
+    assert!(pinned.is_success(), "{}", pinned.message());
+    let expected = format!(
+        "flagged-node: spec.driver: driver pods can only run on flagged nodes ({broken}), so their limits will go; let them run on other nodes too, or have these repaired"
+    );
+    let of_driver: Vec<_> = told(&pinned.warnings).into_iter().filter(|it| it.contains("driver")).collect();
+    assert_eq!(of_driver, [expected], "executors may land on other tests' nodes, where there are some");
+
+    let (driver, warnings) = made(&here, "a driver", &pod(&here, "driver", "driver")).await;
+    assert_eq!(landed(&here, "a driver", &driver).await, "broken without limits");
+    let expected = format!(
+        "flagged-node: it can only run on flagged nodes ({broken}), so its limits were removed; let it run on other nodes too, or have these repaired"
+    );
+    assert_eq!(told(&warnings), [expected]);
+    let mut declining = pod(&here, "declining", "driver");
+    declining["metadata"]["annotations"] = json!({"spark-admission.io/skip": "limit-stripping"});
+    let warnings = here.create_dry(&declining).await.warnings;
+    assert!(told(&warnings).iter().all(|it| it.contains("which stay: its author wants that")), "{warnings:?}");
+    assert_eq!(told(&warnings).len(), 1, "{warnings:?}");
+
+    node(&here, "sound", json!({})).await;
+    eventually("with another node nobody is told that", async || {
+        let of_resource = here.create_dry(&application(json!({"test": here.name}))).await.warnings;
+        let of_pod = here.create_dry(&pod(&here, "other", "driver")).await.warnings;
+        [of_resource, of_pod]
+            .concat()
+            .iter()
+            .all(|it| !it.starts_with("flagged-node: spec.driver") && !it.starts_with("flagged-node: it"))
+    })
+    .await;
 }
 
 /// On a control plane of its own, whose nodes are all there are: pods ask for none in particular.

@@ -135,7 +135,7 @@ async fn wishes_on_a_spark_connect_reach_its_server_and_its_executors() {
     }
 }
 
-fn connect(name: &str, spec: &Value) -> Value {
+pub fn connect(name: &str, spec: &Value) -> Value {
     let mut connect = json!({
         "apiVersion": "sparkoperator.k8s.io/v1alpha1", "kind": "SparkConnect", "metadata": {"name": name},
         "spec": {"sparkVersion": "3.5.7", "image": "apache/spark:3.5.7", "server": {}, "executor": {"instances": 1}}
@@ -144,12 +144,12 @@ fn connect(name: &str, spec: &Value) -> Value {
     connect
 }
 
-fn server(name: &str) -> Value {
+pub fn server(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("{name}-server")}})
 }
 
 /// The pod that the operator makes of a SparkConnect.
-async fn server_of(here: &Namespace, name: &str) -> Value {
+pub async fn server_of(here: &Namespace, name: &str) -> Value {
     eventually("the operator makes the server's pod", async || here.find(&server(name)).await.is_success()).await;
     here.get(&server(name)).await
 }

@@ -136,10 +136,10 @@ async fn an_application_older_than_the_webhook_is_run_again_by_an_edit_of_its_sp
 }
 
 /// How long the operator may take to run `spark-submit`, on a busy machine.
-const SUBMISSION: Duration = Duration::from_mins(2);
+pub const SUBMISSION: Duration = Duration::from_mins(2);
 
 /// The controller with this Spark, in which no user has a home, and what else is in its environment.
-async fn controller<'a>(here: &'a Namespace, spark: &Spark<'_>, more: &[(&str, &str)]) -> Operator<'a> {
+pub async fn controller<'a>(here: &'a Namespace, spark: &Spark<'_>, more: &[(&str, &str)]) -> Operator<'a> {
     let kubeconfig = spark.kubeconfig().display().to_string();
     let mut environment = spark.environment();
     environment.push(("KUBECONFIG", kubeconfig));
@@ -156,7 +156,7 @@ fn policy(spark: &Spark<'_>) -> String {
 }
 
 /// An application with a package, whose program is in every Spark and says one thing.
-fn application(spark: &Spark<'_>, name: &str, labels: &Value) -> Value {
+pub fn application(spark: &Spark<'_>, name: &str, labels: &Value) -> Value {
     json!({
         "apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication",
         "metadata": {"name": name, "labels": labels},
@@ -170,7 +170,7 @@ fn application(spark: &Spark<'_>, name: &str, labels: &Value) -> Value {
 }
 
 /// The driver's pod of an application.
-async fn driver_of(here: &Namespace, application: &Value) -> Value {
+pub async fn driver_of(here: &Namespace, application: &Value) -> Value {
     let name = format!("{}-driver", application["metadata"]["name"].as_str().unwrap());
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}});
     within(SUBMISSION, &format!("there is {name}"), async || here.find(&pod).await.is_success()).await;

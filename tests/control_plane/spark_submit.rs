@@ -86,6 +86,6 @@ async fn submit(here: &Namespace, spark: &Spark<'_>) {
     assert!(ran.status.success(), "{}", ran.said);
 }
 
-fn free_port() -> String {
+pub fn free_port() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }

@@ -8,9 +8,10 @@ use super::manifests::{Manifest, Place};
 use crate::policy::field_path::{FieldPath, Step};
 use crate::policy::finding::Finding;
 use crate::policy::judgement::Verdict;
+use crate::policy::lookup::{Answers, Question};
 use crate::policy::outcome::{Outcome, Untouched};
 use crate::policy::{Decision, Judgement, Mutation, Policy, Snapshot};
-use crate::review::{Answer, Endpoint, Record, UnreadableEnvelope, answer};
+use crate::review::{Answer, Endpoint, Record, UnreadableEnvelope, answer, questions};
 
 /// A manifest that was reviewed.
 #[derive(Debug)]
@@ -35,12 +36,18 @@ pub(super) struct Reviewed {
     pub(super) api_version: String,
 }
 
+/// Tells what was answered to the questions of a review, given what is known.
+pub(super) type LookUp<'a> = &'a mut dyn FnMut(Vec<Question>, &Snapshot) -> Result<Answers, String>;
+
 /// Why a manifest could not be reviewed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// An AdmissionReview file without a uid.
     #[error("{0}")]
     Envelope(#[from] UnreadableEnvelope),
+    /// The cluster that it is reviewed for is gone.
+    #[error("{0}")]
+    Lookup(String),
     /// The answer is not what the webhook promises.
     #[error("the webhook's answer is wrong, which is a bug; please report it with this manifest: {0}")]
     Answer(String),
@@ -51,7 +58,12 @@ impl Reviewed {
     ///
     /// # Errors
     /// [`Failure`] where there is no answer.
-    pub(super) fn of(manifest: Manifest, policy: &Policy, snapshot: &Snapshot) -> Result<Self, Failure> {
+    pub(super) fn of(
+        manifest: Manifest,
+        policy: &Policy,
+        snapshot: &Snapshot,
+        look_up: LookUp<'_>,
+    ) -> Result<Self, Failure> {
         let Manifest { place, mut review } = manifest;
         let body = serde_json::to_vec(&review).map_err(wrong)?;
         let answer = answer(Endpoint::Mutate, &body, policy, snapshot)?;
@@ -66,15 +78,23 @@ impl Reviewed {
             Self { place, before, after, patch, response, decision, judgement: None, record, api_version };
         if reviewed.is_allowed() {
             review["request"]["object"] = reviewed.after.clone();
-            reviewed.validate(&review, policy, snapshot)?;
+            reviewed.validate(&review, policy, snapshot, look_up)?;
         }
         Ok(reviewed)
     }
 
     /// The second half, as in the API server: the object as it was changed is judged, and its warnings follow those of the first.
-    fn validate(&mut self, review: &Value, policy: &Policy, snapshot: &Snapshot) -> Result<(), Failure> {
+    fn validate(
+        &mut self,
+        review: &Value,
+        policy: &Policy,
+        snapshot: &Snapshot,
+        look_up: LookUp<'_>,
+    ) -> Result<(), Failure> {
         let body = serde_json::to_vec(review).map_err(wrong)?;
-        let answer = answer(Endpoint::Validate, &body, policy, snapshot)?;
+        let answers = look_up(questions(&body, policy, snapshot), snapshot).map_err(Failure::Lookup)?;
+        let known = Snapshot { answers, ..snapshot.clone() };
+        let answer = answer(Endpoint::Validate, &body, policy, &known)?;
         let mut response: Value = serde_json::from_slice(&answer.body).map_err(wrong)?;
         let mut response = response["response"].take();
         let mut warnings: Vec<Value> = self.warnings().map(Value::from).collect();

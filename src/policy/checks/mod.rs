@@ -5,6 +5,7 @@
 
 mod connect_class;
 mod connect_core;
+mod dependencies;
 mod driver_permissions;
 mod duplicate_mount;
 mod executor_template;
@@ -24,8 +25,10 @@ mod unknown_volume;
 mod unnamed_uid;
 mod unwatched_edit;
 
-use super::check::Check;
+use super::check::{Check, Level};
+use super::eligibility::Subject;
 use super::finding::Findings;
+use super::lookup::Question;
 use super::mutations::Case;
 use super::subject::{Pod, Resource, ResourceKind};
 
@@ -37,7 +40,6 @@ pub type OfResource = (Check, fn(&Resource<'_>, &Case<'_>, &mut Findings));
 
 /// What looks at pods, in the order in which findings of one level are told.
 pub const OF_PODS: &[OfPod] = &[
-    (Check::ServiceAccountMissing, service_account_missing::of_pod),
     (Check::DriverPermissions, driver_permissions::of_pod),
     (Check::ConnectClass, connect_class::of_pod),
     (Check::ConnectCore, connect_core::of_pod),
@@ -46,8 +48,6 @@ pub const OF_PODS: &[OfPod] = &[
     (Check::ScalaMismatch, scala_mismatch::of_pod),
     (Check::SparkMismatch, spark_mismatch::of_pod),
     (Check::MemoryQuantity, memory_quantity::of_pod),
-    (Check::NameTooLong, name_too_long::of_pod),
-    (Check::MemoryBudget, memory_budget::of_pod),
     (Check::FlaggedNode, flagged_node::of_pod),
 ];
 
@@ -101,3 +101,27 @@ const OF_CONNECTS: &[OfResource] = &[
     (Check::SubmissionKeys, submission_keys::of_resource),
     (Check::UnwatchedEdit, unwatched_edit::of_resource),
 ];
+
+/// What checks must know of the cluster to look at a subject, besides what is watched.
+pub(super) fn questions(subject: &Subject<'_>, case: &Case<'_>) -> Vec<Question> {
+    let is_wanted = |check| case.level_of(check) != Level::Off;
+    let mut all = Vec::new();
+    match subject {
+        Subject::Pod(pod) if is_wanted(Check::DriverPermissions) => {
+            all.extend(driver_permissions::questions_of_pod(pod, case));
+        }
+        Subject::Pod(_) => {}
+        Subject::Resource(resource) => {
+            if is_wanted(Check::NamespaceNotWatched) {
+                all.extend(namespace_not_watched::question(case));
+            }
+            if is_wanted(Check::ServiceAccountMissing) {
+                all.extend(service_account_missing::questions(resource, case));
+            }
+            if is_wanted(Check::DriverPermissions) {
+                all.extend(driver_permissions::questions_of_resource(resource, case));
+            }
+        }
+    }
+    all
+}

@@ -3,31 +3,26 @@
 //! From 4.0 on it is bundled (SPARK-48763), and an older one beside it kills the server. Only images that are known to lack the jar
 //! get it: one that holds it must keep working without a network.
 
-use super::{Case, Outcome, Plan, Resource};
+use super::{Case, Outcome, Plan, Resource, ResourceKind};
 use crate::policy::configuration::ConnectPackage;
+use crate::policy::mutation::Mutation;
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
-use crate::policy::subject::ResourceKind;
-use crate::policy::values::coordinates::{coordinates, entries, names_connect_jar, names_connect_package};
+use crate::policy::values::coordinates::coordinates;
 use crate::policy::values::image::ImageReference;
-use crate::policy::values::path::is_inside;
 use crate::policy::values::spark_version::SparkVersion;
 
-/// Where applications name the driver plugins.
-const PLUGINS: &str = "spark.plugins";
-/// The plugin that runs a Connect server inside an application.
-const CONNECT_PLUGIN: &str = "org.apache.spark.sql.connect.SparkConnectPlugin";
 /// Where packages are named unless `deps.packages` names them.
 const PACKAGES: &str = "spark.jars.packages";
 
 pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome {
-    if !runs_connect(resource) {
+    if !resource.runs_connect() {
         return Outcome::Skipped(Skip::NotConnect);
     }
     let settings = &case.policy.mutations.connect_package;
     let image = ImageReference::parse(resource.image().unwrap_or_default());
-    let versions = Versions::of(resource, &image);
-    if names_connect(resource) {
+    let versions = resource.versions();
+    if resource.names_connect() {
         if versions.effective().is_some_and(SparkVersion::bundles_connect) {
             plan.warn(format!(
                 "Spark {} brings Spark Connect along; remove the package of another version",
@@ -54,7 +49,7 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
         return Outcome::Skipped(Skip::SparkVersion);
     }
     let coordinate = coordinate(resource, &image, version, settings);
-    if !settings.images.matches(image.repository) || may_configure_packages(resource) {
+    if !settings.images.matches(image.repository) || resource.may_configure_packages() {
         plan.warn(format!("if the image lacks the jar, add {}: {coordinate}", place(resource)));
         return Outcome::Skipped(Skip::ImageUnknown);
     }
@@ -70,74 +65,23 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
     plan.outcome()
 }
 
-fn runs_connect(resource: &Resource<'_>) -> bool {
-    let has_plugin =
-        || entries(resource.spark_conf(PLUGINS).unwrap_or_default()).any(|plugin| plugin == CONNECT_PLUGIN);
-    resource.kind() == ResourceKind::SparkConnect || has_plugin()
-}
-
-/// Whether a mounted configuration may name packages, which ours would hide, or a mounted folder of jars may hold the jar.
-fn may_configure_packages(resource: &Resource<'_>) -> bool {
-    let covers = |mount: &str| {
-        let is_configuration =
-            mount.trim_end_matches('/').ends_with("/conf") || mount.ends_with("/spark-defaults.conf");
-        is_configuration || mount.trim_end_matches('/').ends_with("/jars") || is_inside("/opt/spark/conf", mount)
-    };
-    resource.driver_env("SPARK_CONF_DIR").is_some() || resource.driver_mounts().any(covers)
-}
-
-/// Whether the package or its jar is named anywhere that Spark will look.
-fn names_connect(resource: &Resource<'_>) -> bool {
-    let class_path = resource.spark_conf("spark.driver.extraClassPath").unwrap_or_default().replace(':', ",");
-    resource.packages().into_iter().any(names_connect_package)
-        || resource.deps("jars").any(names_connect_jar)
-        || resource.spark_conf("spark.jars").is_some_and(names_connect_jar)
-        || names_connect_jar(&class_path)
-        || resource.driver_mounts().any(names_connect_jar)
-}
-
-/// The Spark versions that the resource and its image name.
-struct Versions {
-    declared: Option<SparkVersion>,
-    tag: Option<SparkVersion>,
-    /// Something is declared that is no version.
-    is_unreadable: bool,
-}
-
-impl Versions {
-    fn of(resource: &Resource<'_>, image: &ImageReference<'_>) -> Self {
-        // A tag such as 1.4.2 is the version of somebody's image, not of the Spark in it.
-        let tag = image.spark_version().filter(|version| version.major >= 3);
-        let text = resource.spark_version().filter(|text| !text.trim().is_empty());
-        let declared = text.and_then(SparkVersion::parse);
-        Self { declared, tag, is_unreadable: text.is_some() && declared.is_none() && tag.is_none() }
+/// Whether the author was told on the way of versions that do not go together, so that no check says it again.
+pub(in crate::policy) fn warns_of_connect_versions(resource: &Resource<'_>, case: &Case<'_>) -> bool {
+    // A schedule is only judged: nobody has told anything about it yet.
+    let is_asked =
+        resource.kind() != ResourceKind::ScheduledSparkApplication && case.acts_on(resource, Mutation::ConnectPackage);
+    if !is_asked || !resource.runs_connect() {
+        return false;
     }
-
-    /// The image decides what runs; the resource's version is but a label to the operator. Where they differ, nobody can tell
-    /// which one is a slip, and the wrong package breaks what works.
-    fn disagree(&self) -> bool {
-        let minor = |version: SparkVersion| (version.major, version.minor);
-        matches!((self.declared, self.tag), (Some(declared), Some(tag)) if minor(declared) != minor(tag))
+    let versions = resource.versions();
+    if resource.names_connect() {
+        return versions.effective().is_some_and(SparkVersion::bundles_connect);
     }
-
-    /// The version to take the package of; none where one is declared that cannot be read, which may be any.
-    fn effective(&self) -> Option<SparkVersion> {
-        if self.is_unreadable {
-            return None;
-        }
-        let complete = |version: &SparkVersion| version.patch.is_some();
-        let named = self.declared.filter(complete).or(self.tag.filter(complete)).or(self.declared).or(self.tag);
-        let fallback = SparkVersion { major: 3, minor: 5, patch: Some(0) };
-        Some(named.map_or(fallback, |version| SparkVersion { patch: version.patch.or(Some(0)), ..version }))
-    }
-
-    /// The version of Spark in the image.
-    fn core(&self) -> SparkVersion {
-        self.tag.filter(|tag| tag.patch.is_some()).or(self.effective()).unwrap_or_default()
-    }
+    versions.disagree()
 }
 
-fn coordinate(
+/// The package that a resource lacks.
+pub(in crate::policy) fn coordinate(
     resource: &Resource<'_>,
     image: &ImageReference<'_>,
     version: SparkVersion,
@@ -154,7 +98,7 @@ fn coordinate(
 }
 
 /// Where packages are to be named: `deps.packages` beats `spark.jars.packages`, which Spark then drops silently.
-fn place(resource: &Resource<'_>) -> &'static str {
+pub(in crate::policy) fn place(resource: &Resource<'_>) -> &'static str {
     if resource.deps("packages").next().is_some() { "deps.packages" } else { PACKAGES }
 }
 

@@ -14,7 +14,7 @@ use crate::policy::document::Json;
 use crate::policy::field_path::path;
 use crate::policy::handover::hand_to;
 use crate::policy::mutation::Mutation;
-use crate::policy::names::{IVY_CACHE_MEDIUM, IVY_CACHE_SIZE, IVY_DIR, SKIP};
+use crate::policy::names::{IVY_CACHE_MEDIUM, IVY_CACHE_SIZE, IVY_CACHE_VOLUME as VOLUME, IVY_DIR, SKIP};
 use crate::policy::nodes::Placement;
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
@@ -22,9 +22,6 @@ use crate::policy::subject::Container;
 use crate::policy::values::coordinates::{coordinates, entries};
 use crate::policy::values::path::{is_at, is_inside, judge, may_hold_ivy, overlaps};
 use crate::policy::values::quantity::Quantity;
-
-/// The volume's name.
-const VOLUME: &str = "ivy-cache";
 
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome {
     let settings = &case.policy.mutations.ivy_cache;

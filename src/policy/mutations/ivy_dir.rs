@@ -8,9 +8,8 @@
 use sha2::{Digest, Sha256};
 
 use super::{Case, Outcome, Plan, Pod, Resource};
-use crate::policy::configuration::{MutationMode, Submission};
+use crate::policy::configuration::Submission;
 use crate::policy::mutation::Mutation;
-use crate::policy::names::SKIP;
 use crate::policy::outcome::Skip;
 use crate::policy::plan::Note;
 use crate::policy::subject::{Container, ResourceKind};
@@ -19,9 +18,9 @@ use crate::policy::values::image::ImageReference;
 use crate::policy::values::path::{is_at, is_inside, judge, may_hold_ivy, overlaps};
 
 /// What Spark reads its Ivy directory from.
-pub(super) const SPARK_JARS_IVY: &str = "spark.jars.ivy";
+pub(in crate::policy) const SPARK_JARS_IVY: &str = "spark.jars.ivy";
 /// Options of the JVM that resolves packages.
-const SPARK_SUBMIT_OPTS: &str = "SPARK_SUBMIT_OPTS";
+pub(in crate::policy) const SPARK_SUBMIT_OPTS: &str = "SPARK_SUBMIT_OPTS";
 
 pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome {
     if let Some(directory) = resource.spark_conf(SPARK_JARS_IVY) {
@@ -41,7 +40,7 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut P
     if packages.is_empty() {
         return Outcome::Skipped(Skip::NoPackages);
     }
-    if !is_writable_without_us(case) && !gets_a_volume(resource, case) {
+    if !is_writable_without_us(case) && !case.acts_on(resource, Mutation::IvyCache) {
         return Outcome::Skipped(Skip::NoIvyVolume);
     }
     let Some(directory) = directory(resource, case, &packages) else { return Outcome::Skipped(Skip::SubmissionOff) };
@@ -55,16 +54,9 @@ fn is_writable_without_us(case: &Case<'_>) -> bool {
     is_inside(case.policy.mutations.ivy_cache.mount_path.as_str(), "/tmp")
 }
 
-/// Whether the driver's or server's pod will have the volume of `ivy-cache`.
-fn gets_a_volume(resource: &Resource<'_>, case: &Case<'_>) -> bool {
-    let skipped = resource.metadata().annotation(SKIP).unwrap_or_default();
-    case.mode_of(Mutation::IvyCache, resource.kind().role()) == MutationMode::Enforce
-        && !entries(skipped).any(|name| name == Mutation::IvyCache.name())
-}
-
 /// The options of the driver's JVM wherever a resource can name them: `-Divy.home=/tmp` there is a common cure, which
 /// `spark.jars.ivy` would override, from the node's disk into memory.
-fn java_options<'a>(resource: &Resource<'a>) -> impl Iterator<Item = &'a str> {
+pub(in crate::policy) fn java_options<'a>(resource: &Resource<'a>) -> impl Iterator<Item = &'a str> {
     let keys = [
         "spark.driver.extraJavaOptions",
         "spark.driver.defaultJavaOptions",
@@ -202,7 +194,7 @@ fn submit_options<'a>(spark: &Container<'a>, case: &Case<'_>) -> SubmitOptions<'
 }
 
 /// Whether options already say where Ivy lives.
-fn moves_ivy(options: &str) -> bool {
+pub(in crate::policy) fn moves_ivy(options: &str) -> bool {
     ["-Divy.home=", "-Divy.cache.dir=", "-Duser.home="].iter().any(|option| options.contains(option))
 }
 

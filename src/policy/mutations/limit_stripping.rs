@@ -7,13 +7,14 @@
 
 use serde_json::Value;
 
-use super::treatment::{Reach, Treatment, landing, names, treatment};
-use super::{Case, Outcome, Plan, Pod, Resource};
+use super::treatment::{Reach, Treatment, names, treatment};
+use super::{Case, Outcome, Plan, Pod};
+use crate::policy::check::{Check, Level};
 use crate::policy::configuration::Strippable;
 use crate::policy::document::Json;
 use crate::policy::field_path::{FieldPath, path};
+use crate::policy::nodes::Flagged;
 use crate::policy::nodes::constraints::Counted;
-use crate::policy::nodes::{Flagged, Landing};
 use crate::policy::outcome::Skip;
 use crate::policy::subject::Container;
 use crate::policy::values::quantity::Quantity;
@@ -25,17 +26,22 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
         Treatment::Strip(reach, flagged) => (reach, flagged),
     };
     let limited = Limited::of(pod, &case.policy.flagged_nodes.strip);
-    if limited.going.is_empty() {
+    if limited.is_free() {
         return Outcome::Skipped(Skip::NothingToDo);
     }
     let why = because(reach, &flagged);
-    let constraints = case.snapshot.constraints.get(case.request.namespace);
-    if let Some(by) = constraints.and_then(|constraints| constraints.demanded(&limited, &limited.going)) {
-        plan.warn(format!("limits stay, for {by} demands them, though {why}"));
+    // What befalls a pod that can only run on flagged nodes is told by the check, where it looks.
+    let tells = reach == Reach::OthersToo || case.level_of(Check::FlaggedNode) == Level::Off;
+    if let Some(by) = limited.demanded_by(case) {
+        if tells {
+            plan.warn(format!("limits stay, for {by} demands them, though {why}"));
+        }
         return Outcome::Skipped(Skip::LimitsRequired);
     }
     limited.places.iter().for_each(|place| strip(place, &limited.going, plan));
-    plan.warn(format!("limits of {} removed: {why}", enumerate(&limited.going)));
+    if tells {
+        plan.warn(format!("limits of {} removed: {why}", enumerate(&limited.going)));
+    }
     if limited.is_guaranteed() {
         plan.warn("its QoS class is now Burstable, not Guaranteed: it is evicted earlier where memory is short");
     }
@@ -93,7 +99,7 @@ fn strip(place: &Place<'_>, going: &[Strippable], plan: &mut Plan) {
 }
 
 /// A pod whose limits are to go.
-struct Limited<'a> {
+pub(in crate::policy) struct Limited<'a> {
     spec: Json<'a>,
     /// The pod as a whole first, then its containers and init containers.
     places: Vec<Place<'a>>,
@@ -105,7 +111,8 @@ struct Limited<'a> {
 const OF_QOS: [Strippable; 2] = [Strippable::Cpu, Strippable::Memory];
 
 impl<'a> Limited<'a> {
-    fn of(pod: &Pod<'a>, strip: &[Strippable]) -> Self {
+    /// The pod, and which of these limits it has.
+    pub(in crate::policy) fn of(pod: &Pod<'a>, strip: &[Strippable]) -> Self {
         let spec = pod.spec();
         let containers = ["containers", "initContainers"].into_iter().flat_map(|list| Container::all(spec, list));
         let of_containers =
@@ -115,6 +122,16 @@ impl<'a> Limited<'a> {
         let is_there = |resource: &Strippable| places.iter().any(|place| place.has("limits", *resource));
         let going = strip.iter().copied().filter(is_there).collect();
         Self { spec, places, going }
+    }
+
+    /// Whether there is nothing to take off.
+    pub(in crate::policy) fn is_free(&self) -> bool {
+        self.going.is_empty()
+    }
+
+    /// Who of the namespace demands that the limits stay.
+    pub(in crate::policy) fn demanded_by<'c>(&self, case: &Case<'c>) -> Option<&'c str> {
+        case.snapshot.constraints.get(case.request.namespace)?.demanded(self, &self.going)
     }
 
     /// Whether its `qosClass` was to be Guaranteed: by the pod as a whole where that has resources, else by every container.
@@ -166,32 +183,13 @@ impl Counted for Limited<'_> {
     }
 }
 
-/// A resource is never changed for this; its author is told what will befall its pods.
-pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome {
-    let mut is_pinned = false;
-    for section in [resource.driver_section(), "executor"] {
-        match landing(case, || resource.placement(section)) {
-            Err(unknown) => return Outcome::Skipped(unknown),
-            Ok(Landing::Pinned(flagged)) => {
-                is_pinned = true;
-                let nodes = names(&flagged);
-                plan.warn(format!("{section} pods can only run on flagged nodes ({nodes}), so their limits will go"));
-            }
-            Ok(_) => {}
-        }
-    }
-    Outcome::Skipped(if is_pinned { Skip::WarnedOnly } else { Skip::NoFlaggedNode })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use crate::policy::Mutation;
     use crate::policy::nodes::Constraints;
-    use crate::policy::testing::{
-        Sample, application, connect_server, driver, executor, flagged_node, node, notebook, scheduled, spark_connect,
-    };
+    use crate::policy::testing::{Sample, connect_server, driver, executor, flagged_node, node, notebook};
     use serde_json::{Value, json};
 
     const RESOURCES: &str = "/spec/containers/0/resources";
@@ -306,46 +304,25 @@ mod tests {
         }
     }
 
+    /// Where the check `flagged-node`, which would tell, does not look.
+    fn unchecked(sample: Sample) -> Sample {
+        sample.checked_under("flagged-node: {level: \"off\"}")
+    }
+
     #[test]
     #[rustfmt::skip]
     fn says_what_was_done_and_why() {
         let qos = "limit-stripping: its QoS class is now Burstable, not Guaranteed: it is evicted earlier where memory is short";
         let burstable = || driver().with(RESOURCES, json!({"limits": {"memory": "2Gi"}, "requests": {"memory": "1Gi"}}));
         for (case, pod, expected) in [
-            ("a Guaranteed pod", pinned(limited(driver())), &["limit-stripping: limits of cpu and memory removed: it can only run on flagged nodes (bad)", qos][..]),
-            ("a Burstable pod", pinned(burstable()), &["limit-stripping: limits of memory removed: it can only run on flagged nodes (bad)"]),
-            ("a Guaranteed pod as a whole", pinned(driver().with("/spec/resources", json!({"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": 1, "memory": "1Gi"}}))), &["limit-stripping: limits of cpu and memory removed: it can only run on flagged nodes (bad)", qos]),
+            ("a Guaranteed pod", unchecked(pinned(limited(driver()))), &["limit-stripping: limits of cpu and memory removed: it can only run on flagged nodes (bad)", qos][..]),
+            ("a Burstable pod", unchecked(pinned(burstable())), &["limit-stripping: limits of memory removed: it can only run on flagged nodes (bad)"]),
+            ("a Guaranteed pod as a whole", unchecked(pinned(driver().with("/spec/resources", json!({"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": 1, "memory": "1Gi"}})))), &["limit-stripping: limits of cpu and memory removed: it can only run on flagged nodes (bad)", qos]),
+            ("told by the check", pinned(limited(driver())), &[qos]),
             ("one that could run elsewhere", mixed(burstable()).under_flagged("unpinned: {driver: strip}"), &["limit-stripping: limits of memory removed: it could run on flagged nodes (bad)"]),
-            ("limits that are demanded", demanding(pinned(burstable()), "ResourceQuota", &json!({"hard": {"limits.memory": "9Gi"}})), &["limit-stripping: limits stay, for ResourceQuota team demands them, though it can only run on flagged nodes (bad)"]),
+            ("limits that are demanded", demanding(unchecked(pinned(burstable())), "ResourceQuota", &json!({"hard": {"limits.memory": "9Gi"}})), &["limit-stripping: limits stay, for ResourceQuota team demands them, though it can only run on flagged nodes (bad)"]),
         ] {
             assert_eq!(pod.warnings(), expected, "{case}");
-        }
-    }
-
-    #[test]
-    #[rustfmt::skip]
-    fn warns_who_pins_to_flagged_nodes() {
-        let zone = json!({"zone": "a"});
-        let required = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}]}}});
-        let driver = "driver pods can only run on flagged nodes (bad), so their limits will go";
-        let executor = "executor pods can only run on flagged nodes (bad), so their limits will go";
-        let server = "server pods can only run on flagged nodes (bad), so their limits will go";
-        for (case, resource, expected) in [
-            ("nothing pins", application(), &[][..]),
-            ("another zone", application().with("/spec/driver/nodeSelector/zone", "b"), &[]),
-            ("the driver", application().with("/spec/driver/nodeSelector", zone.clone()), &[driver]),
-            ("the executors", application().with("/spec/executor/affinity", required.clone()), &[executor]),
-            ("both at once", application().with("/spec/nodeSelector", zone.clone()), &[driver, executor]),
-            ("by a template", application().with("/spec/driver/template/spec/nodeSelector", zone.clone()), &[driver]),
-            ("by Spark's configuration", application().with("/spec/sparkConf/spark.kubernetes.node.selector.zone", "a"), &[driver, executor]),
-            ("by Spark's configuration of executors", application().with("/spec/sparkConf/spark.kubernetes.executor.node.selector.zone", "a"), &[executor]),
-            ("a server, by its template", spark_connect().with("/spec/server/template/spec/affinity", required), &[server]),
-            ("a server, by Spark's configuration", spark_connect().with("/spec/sparkConf/spark.kubernetes.driver.node.selector.zone", "a"), &[server]),
-            ("a schedule", scheduled().with("/spec/template/executor/nodeSelector", zone), &[executor]),
-        ] {
-            let warned = mixed(resource).warnings();
-            let ours: Vec<_> = warned.iter().filter_map(|warning| warning.strip_prefix("limit-stripping: ")).collect();
-            assert_eq!(ours, expected, "{case}");
         }
     }
 }

@@ -3,27 +3,31 @@
 //! A mutation reads the subject and writes into the plan; it is idempotent by itself, because it looks at what is there
 //! before it wants anything. What the kubelet reads is set on pods, what Spark reads from its configuration on resources.
 
-mod connect_package;
+pub(in crate::policy) mod connect_package;
 mod connect_readiness;
 mod executor_template;
 mod ivy_cache;
-mod ivy_dir;
-mod limit_stripping;
+pub(in crate::policy) mod ivy_dir;
+pub(super) mod limit_stripping;
 mod memory_quantity;
 mod node_steering;
 mod spark_user;
-mod treatment;
+pub(super) mod treatment;
 
 use super::Policy;
 use super::check::{Check, Level};
 use super::configuration::MutationMode;
 use super::mutation::Mutation;
+use super::names::{ENABLED, SKIP};
 use super::outcome::Outcome;
 use super::plan::Plan;
 use super::request::Request;
 use super::role::Role;
 use super::snapshot::Snapshot;
 use super::subject::{Pod, Resource, ResourceKind};
+use super::values::coordinates::entries;
+
+pub(super) use connect_package::warns_of_connect_versions;
 
 /// What a mutation or a check may know besides its subject.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +49,18 @@ impl Case<'_> {
         } else {
             MutationMode::Off
         }
+    }
+
+    /// Whether a mutation acts on a resource, or on the pods that are made of it: neither the policy nor the author is against it.
+    #[must_use]
+    pub fn acts_on(&self, resource: &Resource<'_>, mutation: Mutation) -> bool {
+        let metadata = resource.metadata();
+        // The operator copies labels of a schedule to its applications, and annotations not.
+        let has_wishes = resource.kind() != ResourceKind::ScheduledSparkApplication;
+        let declined = metadata.annotation(SKIP).filter(|_| has_wishes).unwrap_or_default();
+        self.mode_of(mutation, resource.kind().role()) == MutationMode::Enforce
+            && metadata.label(ENABLED) != Some("false")
+            && !entries(declined).any(|name| name == mutation.name())
     }
 
     /// What comes of what a check finds here: nothing where the policy does not want it in this namespace.
@@ -80,19 +96,14 @@ pub const fn of_resources(kind: ResourceKind) -> &'static [OfResource] {
             (Mutation::ConnectPackage, connect_package::of_resource),
             (Mutation::IvyDir, ivy_dir::of_resource),
             (Mutation::IvyCache, ivy_cache::of_resource),
-            (Mutation::LimitStripping, limit_stripping::of_resource),
         ],
         ResourceKind::SparkConnect => &[
             (Mutation::MemoryQuantity, memory_quantity::of_resource),
             (Mutation::ConnectPackage, connect_package::of_resource),
             (Mutation::ExecutorTemplate, executor_template::of_resource),
             (Mutation::IvyDir, ivy_dir::of_resource),
-            (Mutation::LimitStripping, limit_stripping::of_resource),
         ],
         // Judged and warned about, never changed: the applications made of it come by again.
-        ResourceKind::ScheduledSparkApplication => &[
-            (Mutation::MemoryQuantity, memory_quantity::of_schedule),
-            (Mutation::LimitStripping, limit_stripping::of_resource),
-        ],
+        ResourceKind::ScheduledSparkApplication => &[(Mutation::MemoryQuantity, memory_quantity::of_schedule)],
     }
 }

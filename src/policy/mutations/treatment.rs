@@ -58,7 +58,10 @@ pub(super) fn treatment<'c>(pod: &Pod<'_>, case: &Case<'c>) -> Treatment<'c> {
 }
 
 /// Where a pod can land, or why that is not known.
-pub(super) fn landing<'c, 'a>(case: &Case<'c>, placement: impl FnOnce() -> Placement<'a>) -> Result<Landing<'c>, Skip> {
+pub(in crate::policy) fn landing<'c, 'a>(
+    case: &Case<'c>,
+    placement: impl FnOnce() -> Placement<'a>,
+) -> Result<Landing<'c>, Skip> {
     let nodes = case.snapshot.nodes.as_ref().ok_or(Skip::NodesUnknown)?;
     Ok(if nodes.is_any_flagged() { nodes.landing(&placement()) } else { Landing::Unflagged })
 }
@@ -92,7 +95,7 @@ fn may_be_steered(pod: &Pod<'_>, case: &Case<'_>) -> bool {
 }
 
 /// The nodes by name, as far as a warning has room: `a`, `a and b`, `a, b and 3 more`.
-pub(super) fn names(flagged: &[Flagged<'_>]) -> String {
+pub(in crate::policy) fn names(flagged: &[Flagged<'_>]) -> String {
     let name = |index: usize| flagged.get(index).map_or("", |(node, _): &Flagged<'_>| &*node.name);
     match flagged.len() {
         0 | 1 => name(0).to_owned(),

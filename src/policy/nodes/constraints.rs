@@ -1,4 +1,5 @@
-//! What the limit ranges and quotas of a namespace demand of pods: limits without which the API server refuses them.
+//! What the limit ranges and quotas of a namespace demand of pods, limits without which the API server refuses them; and how much memory
+//! they allow.
 //!
 //! Limit ranges with a `max` or a `maxLimitRequestRatio` demand a limit of every container or of the pod as a whole
 //! (plugin/pkg/admission/limitranger); a quota on `limits.cpu` or `limits.memory` demands one of every container of the pods that it
@@ -6,11 +7,38 @@
 
 use super::objects::{LimitRangeObject, Quantities, ResourceQuotaObject, ScopeExpression};
 use crate::policy::configuration::Strippable;
+use crate::policy::values::quantity::Quantity;
 
-/// What the limit ranges and quotas of one namespace demand.
+/// What the limit ranges and quotas of one namespace demand and allow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Constraints {
     demands: Vec<Demand>,
+    ceilings: Vec<Ceiling>,
+    budgets: Vec<Budget>,
+}
+
+/// The most memory that a container or a pod may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ceiling {
+    /// As it is called to users: `LimitRange limits`.
+    pub by: Box<str>,
+    /// `Container` or `Pod`.
+    pub of: Box<str>,
+    /// That much.
+    pub most: Quantity,
+}
+
+/// The memory that all pods together may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// As it is called to users: `ResourceQuota compute`.
+    pub by: Box<str>,
+    /// `requests.memory` or `limits.memory`.
+    pub of: Box<str>,
+    /// That much.
+    pub hard: Quantity,
+    /// So much of it is taken.
+    pub used: Quantity,
 }
 
 /// One thing that demands limits.
@@ -51,18 +79,36 @@ impl Constraints {
             resources: resources_in(|name| is_counted_by(&quota.spec.hard, name)),
             quota: Some(scopes(quota)),
         });
-        Self { demands: of_ranges.chain(of_quotas).filter(|demand| !demand.resources.is_empty()).collect() }
+        Self {
+            demands: of_ranges.chain(of_quotas).filter(|demand| !demand.resources.is_empty()).collect(),
+            ceilings: limit_ranges.iter().flat_map(ceilings).collect(),
+            budgets: quotas.iter().flat_map(budgets).collect(),
+        }
     }
 
     /// What several demand together.
     pub fn add(&mut self, other: &Self) {
         self.demands.extend_from_slice(&other.demands);
+        self.ceilings.extend_from_slice(&other.ceilings);
+        self.budgets.extend_from_slice(&other.budgets);
     }
 
-    /// Whether nothing is demanded.
+    /// The most memory that containers and pods may ask for.
+    #[must_use]
+    pub fn ceilings(&self) -> &[Ceiling] {
+        &self.ceilings
+    }
+
+    /// The memory that all pods of Spark's together may ask for.
+    #[must_use]
+    pub fn budgets(&self) -> &[Budget] {
+        &self.budgets
+    }
+
+    /// Whether nothing is demanded, and everything allowed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.demands.is_empty()
+        self.demands.is_empty() && self.ceilings.is_empty() && self.budgets.is_empty()
     }
 
     /// Who demands that a pod has one of these limits: `LimitRange limits`, `ResourceQuota compute`.
@@ -85,6 +131,30 @@ fn is_demanded_by(range: &LimitRangeObject, resource: &str) -> bool {
     let of_pods = range.spec.limits.iter().filter(|item| ["Container", "Pod"].contains(&item.kind.as_str()));
     let has = |quantities: &Quantities| quantities.contains_key(resource);
     of_pods.into_iter().any(|item| has(&item.max) || has(&item.max_limit_request_ratio))
+}
+
+fn ceilings(range: &LimitRangeObject) -> impl Iterator<Item = Ceiling> {
+    let by = format!("LimitRange {}", range.metadata.name);
+    let items = range.spec.limits.iter().filter(|item| ["Container", "Pod"].contains(&item.kind.as_str()));
+    items.filter_map(move |item| {
+        let most = Quantity::parse(&item.max.get("memory")?.0)?;
+        Some(Ceiling { by: by.as_str().into(), of: item.kind.as_str().into(), most })
+    })
+}
+
+/// Of quotas that count some pods only, just those that surely count Spark's: they ask for memory, and end by themselves.
+fn budgets(quota: &ResourceQuotaObject) -> impl Iterator<Item = Budget> {
+    let counts_sparks =
+        |scope: &ScopeExpression| ["NotBestEffort", "NotTerminating"].contains(&scope.scope_name.as_str());
+    let counted = scopes(quota).iter().all(counts_sparks);
+    let of = |name: &'static str, of: &'static str| {
+        let value = |quantities: &Quantities| Quantity::parse(&quantities.get(name)?.0);
+        let by = format!("ResourceQuota {}", quota.metadata.name).into();
+        let used = value(&quota.status.used).unwrap_or_default();
+        Some(Budget { by, of: of.into(), hard: value(&quota.spec.hard)?, used }).filter(|_| counted)
+    };
+    let requests = of("requests.memory", "requests.memory").or_else(|| of("memory", "requests.memory"));
+    requests.into_iter().chain(of("limits.memory", "limits.memory"))
 }
 
 /// Of ephemeral storage a quota only counts the limits that are there (`validationSet` of the evaluator).
@@ -235,5 +305,27 @@ mod tests {
         assert!(!constraints.is_empty());
         assert_eq!(constraints.demanded(&Pod::default(), BOTH), Some("ResourceQuota limits"));
         assert!(Constraints::read(&[], &[quota("pods", "pods")]).is_empty());
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn of_memory_that_is_allowed() {
+        let of_range = |limits: Value| range(&limits).ceilings().iter().map(|it| format!("{} of {}: {}Mi", it.by, it.of, it.most.mebibytes())).collect::<Vec<_>>();
+        assert_eq!(of_range(json!([{"type": "Container", "max": {"memory": "1Gi", "cpu": 1}}, {"type": "Pod", "max": {"memory": "2Gi"}}, {"type": "PersistentVolumeClaim", "max": {"memory": "1Gi"}}, {"type": "Container", "max": {"cpu": 1}}])), ["LimitRange r of Container: 1024Mi", "LimitRange r of Pod: 2048Mi"]);
+
+        let of_quota = |spec: Value| {
+            let object = json!({"metadata": {"name": "q"}, "spec": spec, "status": {"used": {"requests.memory": "1Gi", "pods": 1}}});
+            let constraints = Constraints::read(&[], &[serde_json::from_value(object).unwrap()]);
+            constraints.budgets().iter().map(|it| format!("{}: {}Mi of {}Mi", it.of, it.used.mebibytes(), it.hard.mebibytes())).collect::<Vec<_>>()
+        };
+        for (case, spec, expected) in [
+            ("requests", json!({"hard": {"requests.memory": "4Gi"}}), &["requests.memory: 1024Mi of 4096Mi"][..]),
+            ("both, in the short form", json!({"hard": {"memory": "4Gi", "limits.memory": "8Gi"}}), &["requests.memory: 0Mi of 4096Mi", "limits.memory: 0Mi of 8192Mi"]),
+            ("of pods that end by themselves", json!({"hard": {"requests.memory": "4Gi"}, "scopes": ["NotTerminating", "NotBestEffort"]}), &["requests.memory: 1024Mi of 4096Mi"]),
+            ("of pods with a deadline", json!({"hard": {"requests.memory": "4Gi"}, "scopes": ["Terminating"]}), &[]),
+            ("of others", json!({"hard": {"pods": 3, "requests.cpu": 1}}), &[]),
+        ] {
+            assert_eq!(of_quota(spec), expected, "{case}");
+        }
     }
 }

@@ -234,6 +234,18 @@ pub struct ResourceQuotaObject {
     /// What it counts.
     #[serde(deserialize_with = "or_default")]
     pub spec: ResourceQuotaSpec,
+    /// What there is.
+    #[serde(deserialize_with = "or_default")]
+    pub status: ResourceQuotaStatus,
+}
+
+/// `status` of a quota.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ResourceQuotaStatus {
+    /// What is taken of each resource.
+    #[serde(deserialize_with = "or_default")]
+    pub used: Quantities,
 }
 
 /// `spec` of a quota.
@@ -316,6 +328,8 @@ impl<'de> Deserialize<'de> for QuantityText {
 }
 
 /// Null is as good as absent.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+pub(in crate::policy) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -1,11 +1,20 @@
 //! What a review is about: a pod or a resource, seen through borrowed views that answer in the field's words.
 
+mod account;
+mod connect;
 mod container;
+pub mod memory;
 mod pod;
+mod pod_memory;
+mod pod_to_be;
 mod resource;
 
+pub use account::NamedAccount;
+pub use connect::Versions;
 pub use container::Container;
 pub use pod::Pod;
+pub use pod_memory::PodMemory;
+pub use pod_to_be::{ContainerToBe, Mount, Origin, Part, PodToBe};
 pub use resource::{Resource, ResourceKind};
 
 use super::document::Json;

@@ -146,8 +146,9 @@ impl<'a> Resource<'a> {
         of_section.or_else(|| self.spec.get("image").as_str()).filter(|image| !image.is_empty())
     }
 
-    /// The container of the server's template that the operator will start the Connect server in.
-    fn server_container(&self) -> Option<Container<'a>> {
+    /// The container of the template that will be the driver's, or in which the operator will start the Connect server.
+    #[must_use]
+    pub fn server_container(&self) -> Option<Container<'a>> {
         let spec = self.driver().get("template").get("spec");
         let containers: Vec<_> = Container::all(spec, "containers").collect();
         let named = containers.iter().find(|container| container.name() == DRIVER_CONTAINER);
@@ -174,6 +175,39 @@ impl<'a> Resource<'a> {
         let of_template = || self.server_container()?.env(name).map(|(_, entry)| entry);
         let value = of_list.or_else(of_template).and_then(|entry| entry.get("value").as_str());
         value.or_else(|| self.driver().get("envVars").get(name).as_str())
+    }
+
+    /// Whether it is to wait (`spec.suspend`).
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.spec.get("suspend").as_bool() == Some(true)
+    }
+
+    /// Whether nothing runs yet once it is stored, so that what it lacks may be there in time.
+    #[must_use]
+    pub fn runs_later(&self) -> bool {
+        self.kind == ResourceKind::ScheduledSparkApplication || self.is_suspended()
+    }
+
+    /// Whether executors are to stay when they have ended; the field's argument stands behind that of the key.
+    #[must_use]
+    pub fn keeps_executors(&self) -> bool {
+        let field = self.spec.get("executor").get("deleteOnTermination").as_bool();
+        let key = || self.spark_conf("spark.kubernetes.executor.deleteOnTermination").map(|it| it.trim() != "false");
+        field.or_else(key) == Some(false)
+    }
+
+    /// Whether executors get volume claims that the driver makes: a claim of this name is one (`Constants.PVC_ON_DEMAND`).
+    #[must_use]
+    pub fn has_claims_on_demand(&self) -> bool {
+        const ON_DEMAND: &str = "OnDemand";
+        const PREFIX: &str = "spark.kubernetes.executor.volumes.persistentVolumeClaim.";
+        let mut conf = self.spec.get("sparkConf").members();
+        let of_key = |(key, value): (&str, Json<'_>)| {
+            key.starts_with(PREFIX) && key.ends_with(".options.claimName") && value.as_str() == Some(ON_DEMAND)
+        };
+        let claim = |volume: Json<'a>| volume.get("persistentVolumeClaim").get("claimName").as_str();
+        conf.any(of_key) || self.spec.get("volumes").items().any(|volume| claim(volume) == Some(ON_DEMAND))
     }
 
     /// Where the pods of a section may be placed, as far as the resource tells.

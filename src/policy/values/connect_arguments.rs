@@ -7,7 +7,6 @@
 //! (`SparkSubmitOptionParser`).
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 /// The options of spark-submit that take a value (`SparkSubmitOptionParser.opts`), but for `--conf`.
 const OPTIONS_WITH_VALUE: [&str; 31] = [
@@ -107,14 +106,6 @@ impl ConnectArguments {
     #[must_use]
     pub fn conf(&self, key: &str) -> Option<&str> {
         self.conf.get(key).map(String::as_str)
-    }
-
-    /// The keys that begin with a prefix, without it, and their values, in the order of the keys:
-    /// `spark.kubernetes.driver.label.` gives the labels.
-    pub fn conf_with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.conf
-            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-            .map_while(move |(key, value)| Some((key.strip_prefix(prefix)?, value.as_str())))
     }
 
     /// The value of an option by its long name, `--repositories`; the last one wins. `--conf` is not one: see [`Self::conf`].
@@ -245,20 +236,20 @@ fn read_double_quoted(text: &str, word: &mut String) -> usize {
 
 /// Copies what `$` or a backtick begins as it is written, and says how many bytes that was.
 fn copy_substitution(text: &str, word: &mut String) -> usize {
-    let substitution = text.get(..substitution_length(text.as_bytes())).unwrap_or(text);
+    let substitution = substitution_length(text.as_bytes()).and_then(|length| text.get(..length)).unwrap_or(text);
     word.push_str(substitution);
     substitution.len()
 }
 
-/// How long the `$(...)`, `${...}` or backticks at the beginning are; everything where the end is missing, 1 for any other `$`.
+/// How long the `$(...)`, `${...}` or backticks at the beginning are, 1 for any other `$`; nothing where the end is missing.
 ///
 /// What is open is kept in a list and not on the call stack, which a hostile text could exhaust.
-fn substitution_length(text: &[u8]) -> usize {
+pub(super) fn substitution_length(text: &[u8]) -> Option<usize> {
     let (mut open, mut at) = match text {
         [b'$', b'(', ..] => (vec![b')'], 2),
         [b'$', b'{', ..] => (vec![b'}'], 2),
         [b'`', ..] => (vec![b'`'], 1),
-        _ => return 1,
+        _ => return Some(1),
     };
     while let (Some(&byte), Some(&end)) = (text.get(at), open.last()) {
         at += 1;
@@ -266,7 +257,7 @@ fn substitution_length(text: &[u8]) -> usize {
             _ if byte == end => {
                 open.pop();
                 if open.is_empty() {
-                    return at;
+                    return Some(at);
                 }
             }
             b'\\' => at += 1,
@@ -287,7 +278,7 @@ fn substitution_length(text: &[u8]) -> usize {
             _ => {}
         }
     }
-    text.len()
+    None
 }
 
 #[cfg(test)]
@@ -322,18 +313,8 @@ mod tests {
         assert_eq!(arguments.packages(), Some("org.apache.spark:spark-connect_2.12:3.5.7"));
         assert_eq!(arguments.option("--master"), Some("k8s://https://10.96.0.1:443"));
         assert_eq!(arguments.properties_file(), None);
-        assert_eq!(
-            arguments.conf_with_prefix("spark.kubernetes.driver.label.").collect::<Vec<_>>(),
-            [
-                ("sparkoperator.k8s.io/connect-name", "demo"),
-                ("sparkoperator.k8s.io/launched-by-spark-operator", "true")
-            ]
-        );
-        assert_eq!(
-            arguments.conf_with_prefix("spark.kubernetes.driver.annotation.").collect::<Vec<_>>(),
-            [("team", "a")]
-        );
-        assert_eq!(arguments.conf_with_prefix("spark.kubernetes.executor.").count(), 0);
+        assert_eq!(arguments.conf("spark.kubernetes.driver.label.sparkoperator.k8s.io/connect-name"), Some("demo"));
+        assert_eq!(arguments.conf("spark.kubernetes.driver.annotation.team"), Some("a"));
     }
 
     /// The expected words are bash's own.

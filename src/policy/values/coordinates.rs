@@ -1,5 +1,7 @@
 //! Lists of Maven coordinates and of jars, as `spark.jars.packages` and `spark.jars` hold them.
 
+use std::fmt;
+
 /// The artifact of the Spark Connect server, without its Scala suffix.
 const SPARK_CONNECT: &str = "spark-connect";
 
@@ -48,6 +50,68 @@ impl<'a> Coordinate<'a> {
     #[must_use]
     pub fn is_spark_connect(&self) -> bool {
         self.artifact_without_scala() == SPARK_CONNECT
+    }
+}
+
+/// An artifact with its version, as a coordinate or a jar's file name tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Artifact<'a> {
+    /// `org.apache.spark`; a jar's name does not tell it, unless Ivy gave it.
+    pub group: Option<&'a str>,
+    /// `spark-avro`, without its Scala suffix.
+    pub name: &'a str,
+    /// `2.12`.
+    pub scala: Option<&'a str>,
+    /// `3.5.1`.
+    pub version: &'a str,
+}
+
+impl<'a> Artifact<'a> {
+    /// The artifact of a coordinate of three parts; Spark refuses a fourth.
+    #[must_use]
+    pub fn of_coordinate(text: &'a str) -> Option<Self> {
+        let Coordinate { group, artifact, version, rest } = Coordinate::parse(text)?;
+        let (name, scala) = split_scala(artifact);
+        rest.is_none().then_some(Self { group: Some(group), name, scala, version })
+    }
+
+    /// The artifact of a jar whose file is named as sbt and Ivy do it for a Scala version, `spark-avro_2.12-3.5.1.jar`, or that an
+    /// `ivy://` URI names. Nothing is known of a jar with another name.
+    #[must_use]
+    pub fn of_jar(jar: &'a str) -> Option<Self> {
+        let address = jar.split(['?', '#']).next().unwrap_or(jar).trim();
+        if let Some(coordinate) = address.strip_prefix("ivy://") {
+            return Self::of_coordinate(coordinate);
+        }
+        let file = address.rsplit('/').next().unwrap_or(address).strip_suffix(".jar")?;
+        let (group, file) = match file.strip_prefix(SPARK_GROUP_IN_IVY) {
+            Some(file) => (Some("org.apache.spark"), file),
+            None => (None, file),
+        };
+        let (name, rest) = file.rsplit_once("_2.")?;
+        let digits = rest.find(|character: char| !character.is_ascii_digit())?;
+        let version = rest.get(digits..)?.strip_prefix('-')?;
+        let scala = file.get(name.len() + 1..file.len() - version.len() - 1)?;
+        let is_whole = !name.is_empty() && digits > 0 && version.starts_with(|first: char| first.is_ascii_digit());
+        is_whole.then_some(Self { group, name, scala: Some(scala), version })
+    }
+
+    /// Whether it is, or may be, the same artifact in whatever version.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let same_group = self.group.zip(other.group).is_none_or(|(group, other)| group == other);
+        same_group && self.name == other.name && self.scala == other.scala
+    }
+}
+
+/// As a coordinate, or as much of one as is known: `org.apache.spark:spark-avro_2.12:3.5.1`.
+impl fmt::Display for Artifact<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group, name, scala, version } = self;
+        group.map_or(Ok(()), |group| write!(f, "{group}:"))?;
+        f.write_str(name)?;
+        scala.map_or(Ok(()), |scala| write!(f, "_{scala}"))?;
+        write!(f, ":{version}")
     }
 }
 
@@ -181,6 +245,30 @@ mod tests {
     }
 
     #[test]
+    fn reads_the_names_of_jars() {
+        for (jar, expected) in [
+            ("local:///opt/spark/examples/jars/spark-examples_2.12-3.5.1.jar", Some("spark-examples_2.12:3.5.1")),
+            ("s3a://bucket/my_app_2.13-0.1.0-SNAPSHOT.jar", Some("my_app_2.13:0.1.0-SNAPSHOT")),
+            (
+                "https://repo/iceberg-spark-runtime-3.5_2.12-1.6.1.jar?x=/y_2.13-1.jar",
+                Some("iceberg-spark-runtime-3.5_2.12:1.6.1"),
+            ),
+            ("/tmp/org.apache.spark_spark-avro_2.12-3.5.1.jar", Some("org.apache.spark:spark-avro_2.12:3.5.1")),
+            ("ivy://org.apache.spark:spark-avro_2.12:3.5.1", Some("org.apache.spark:spark-avro_2.12:3.5.1")),
+            ("/opt/app-1.0.jar", None),
+            ("/opt/app_2.12.jar", None),
+            ("/opt/app_2.-1.0.jar", None),
+            ("/opt/_2.12-1.0.jar", None),
+            ("/opt/app_2.12-latest.jar", None),
+            ("/opt/app_2.12-*.jar", None),
+            ("/opt/app_2.12-1.0.py", None),
+            ("", None),
+        ] {
+            assert_eq!(Artifact::of_jar(jar).map(|artifact| artifact.to_string()).as_deref(), expected, "{jar}");
+        }
+    }
+
+    #[test]
     fn finds_the_connect_package() {
         for (list, expected) in [
             ("org.apache.spark:spark-connect_2.12:3.5.1", true),
@@ -232,6 +320,7 @@ mod tests {
         fn never_panics(list in "(org|spark-connect|_2\\.12|[:/,?# .*_-]|\\.jar|ivy://){0,12}|.{0,20}") {
             let _ = coordinates(&list).filter_map(|coordinate| coordinate.scala_suffix()).count();
             let _ = names_connect_jar(&list);
+            let _ = (Artifact::of_jar(&list), Artifact::of_coordinate(&list));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Keys and values of labels, by the rules of the API server (apimachinery, `pkg/util/validation`).
+//! Keys and values of labels, and names, by the rules of the API server (apimachinery, `pkg/util/validation`).
 
 /// Whether a text can be the key of a label, annotation or taint: `name` or `prefix/name`.
 #[must_use]
@@ -19,7 +19,9 @@ fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.chars().all(allowed) && text.starts_with(outer) && text.ends_with(outer)
 }
 
-fn is_subdomain(text: &str) -> bool {
+/// Whether a text is a DNS subdomain in small letters, as the names of most objects are.
+#[must_use]
+pub fn is_subdomain(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     text.len() <= 253
         && text

@@ -52,6 +52,12 @@ impl Quantity {
     pub fn from_bytes(bytes: u64) -> Self {
         Self { nano: i128::from(bytes) * NANO }
     }
+
+    /// The value in whole mebibytes, rounded up; nothing below zero.
+    #[must_use]
+    pub fn mebibytes(self) -> u128 {
+        u128::try_from(self.nano).unwrap_or_default().div_ceil(Self::MEBIBYTE.nano.unsigned_abs())
+    }
 }
 
 /// What stands behind the number.

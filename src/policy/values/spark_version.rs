@@ -29,6 +29,12 @@ impl SparkVersion {
         parts.next().is_none().then_some(Self { major, minor, patch })
     }
 
+    /// Whether both are 3.5, whatever their patches: what is built for one runs on the other.
+    #[must_use]
+    pub fn is_same_minor(self, other: Self) -> bool {
+        (self.major, self.minor) == (other.major, other.minor)
+    }
+
     /// Whether Spark Connect exists, but only as a package to be added: 3.4 and 3.5. Before, there was none; since 4.0 it is bundled.
     #[must_use]
     pub fn has_connect_as_package(self) -> bool {

@@ -31,7 +31,9 @@ impl InPod {
             let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
             // Spark makes the pod first, and then what belongs to it.
             eventually(name, async || here.find(&map).await.is_success()).await;
-            for (file, content) in here.get(&map).await["data"].as_object().unwrap() {
+            for (key, content) in here.get(&map).await["data"].as_object().unwrap() {
+                let item = list(&volume["configMap"]["items"]).find(|item| item["key"] == key.as_str());
+                let file = item.map_or(key.as_str(), |item| text(&item["path"]));
                 fs::write(in_pod.volume(text(&volume["name"])).join(file), in_pod.here(text(content))).unwrap();
             }
         }

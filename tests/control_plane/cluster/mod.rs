@@ -48,7 +48,7 @@ pub use in_pod::InPod;
 pub use kubelet::{Kubelet, THROUGH_EGRESS};
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
-pub use spark::{JAR, PACKAGE, Spark};
+pub use spark::{JAR, PACKAGE, Running, Spark};
 pub use webhook::{Registered, probe, register};
 
 use crate::support::pki::Ca;

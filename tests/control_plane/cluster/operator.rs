@@ -61,6 +61,12 @@ impl<'a> Operator<'a> {
         Self::start(here, &chart, "controller", environment, arguments).await
     }
 
+    /// The Deployment of its controller, as the chart installs it for a namespace.
+    pub async fn deployment(here: &Namespace) -> Value {
+        let chart = render(here, &format!("kubeflow-{}", here.name), &[]).await;
+        half_of(&chart, "controller").clone()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.here.cluster().processes.log(&self.name)
@@ -73,10 +79,7 @@ impl<'a> Operator<'a> {
         environment: &[(&str, &str)],
         arguments: &[&str],
     ) -> Self {
-        let deployment = chart.iter().find(|object| {
-            object["kind"] == "Deployment" && object["metadata"]["labels"]["app.kubernetes.io/component"] == half
-        });
-        let charts = &deployment.unwrap()["spec"]["template"]["spec"]["containers"][0]["args"];
+        let charts = &half_of(chart, half)["spec"]["template"]["spec"]["containers"][0]["args"];
         let programs = programs(&PROGRAMS).await.unwrap();
         let mut command = Command::new(programs.path("spark-operator"));
         command.args(charts.as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()));
@@ -144,6 +147,14 @@ impl Drop for Operator<'_> {
             );
         }
     }
+}
+
+/// The Deployment of one half of what the chart installs.
+fn half_of<'c>(chart: &'c [Value], half: &str) -> &'c Value {
+    let is_half = |object: &&Value| {
+        object["kind"] == "Deployment" && object["metadata"]["labels"]["app.kubernetes.io/component"] == half
+    };
+    chart.iter().find(is_half).unwrap()
 }
 
 /// What the operator's chart installs for one namespace.

@@ -29,7 +29,12 @@ impl Registered {
 
     /// The same, which watches the cluster; returns once it knows what is there.
     pub async fn watching(namespace: &Namespace, policy: &str) -> Self {
-        let kubeconfig = namespace.cluster().admin().display().to_string();
+        Self::watching_as(namespace, policy, &namespace.cluster().admin()).await
+    }
+
+    /// The same, as somebody who may do less than everything.
+    pub async fn watching_as(namespace: &Namespace, policy: &str, kubeconfig: &Path) -> Self {
+        let kubeconfig = kubeconfig.display().to_string();
         let registered = Self::start(namespace, policy, &["--kubeconfig", &kubeconfig]).await;
         eventually("the cluster is known", async || {
             client::get(registered.serving().admin, "/readyz").await.unwrap().status == 200
@@ -99,8 +104,12 @@ pub async fn register(namespace: &Namespace, address: SocketAddr, ca_pem: &str, 
         let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}");
         namespace.send("POST", &path, &configuration).await.object();
     }
+    // Whatever its account may do: somebody else's driver is not refused for that.
+    let mut probe = probe();
+    probe["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "owner", "controller": true}]);
     eventually("the API server asks the webhook", async || {
-        let answer = namespace.create_dry(&probe()).await;
+        let answer = namespace.create_dry(&probe).await;
         answer.is_success() && !answer.body["metadata"]["annotations"]["spark-admission.io/mutated"].is_null()
     })
     .await;
