@@ -10,7 +10,6 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use super::{objects, policy};
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
             Flag, Node, NodeEvent, Nodes,
             objects::{EventObject, NodeObject},
         },
+        values::timestamp,
     },
 };
 
@@ -172,17 +172,10 @@ fn report(node: &Node, flags: &[Flag]) -> Value {
     let flag = |flag: &Flag| {
         json!({
             "by": flag.name(), "detail": flag.detail(),
-            "since": flag.since().and_then(time), "until": flag.until().and_then(time)
+            "since": flag.since().and_then(timestamp::text), "until": flag.until().and_then(timestamp::text)
         })
     };
     json!({"name": *node.name, "flagged": !flags.is_empty(), "flags": flags.iter().map(flag).collect::<Value>()})
-}
-
-/// RFC 3339, as the API server writes it.
-fn time(seconds: i64) -> Option<String> {
-    let time = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
-    let (date, (hour, minute, second)) = (time.date(), time.to_hms());
-    Some(format!("{date}T{hour:02}:{minute:02}:{second:02}Z"))
 }
 
 #[cfg(test)]

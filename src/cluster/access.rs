@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::Request;
+use axum::http::{HeaderValue, Method, Request, header};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
@@ -145,11 +145,13 @@ pub enum Error {
         /// What was asked for.
         name: String,
     },
-    /// A name that no namespace can have.
-    #[error("a namespace cannot be called \"{name}\"")]
-    Namespace {
+    /// A name that cannot be in a path.
+    #[error("cannot {what}: no object can be called so ({path})")]
+    Path {
         /// What was asked for.
-        name: String,
+        what: String,
+        /// The path that was made of it.
+        path: String,
     },
     /// The API server said no.
     #[error("cannot {what} in the cluster at {address}: {message}{}", cure(*code))]
@@ -180,6 +182,7 @@ pub struct Cluster {
     client: Client,
     address: String,
     place: Place,
+    namespace: String,
 }
 
 impl Cluster {
@@ -203,8 +206,15 @@ impl Cluster {
         // The time counts from a request on, not from when its connection was used last.
         config.reset_reader_on_write = true;
         let address = config.cluster_url.to_string();
+        let namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(|error| unusable(innermost(&error)))?;
-        Ok(Self { client, address, place })
+        Ok(Self { client, address, place, namespace })
+    }
+
+    /// The namespace of what names none: that of the context, or of the pod; else `default`.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// The versions in which an API group is served, such as `karpenter.sh/v1`; none where it is not.
@@ -244,6 +254,25 @@ impl Cluster {
     /// Nobody answered, or the API server said no.
     pub(super) async fn ask(&self, what: &str, request: Request<Vec<u8>>) -> Result<Value, Error> {
         self.answered(what, self.client.request(request)).await
+    }
+
+    /// Sends an object, or asks for one; null where there is none.
+    ///
+    /// # Errors
+    /// Nobody answered, or the API server said no.
+    pub(super) async fn send(
+        &self,
+        what: &str,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: &Value,
+    ) -> Result<Value, Error> {
+        let mut request = Request::new(if body.is_null() { Vec::new() } else { body.to_string().into_bytes() });
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().map_err(|_| Error::Path { what: what.to_owned(), path: path.to_owned() })?;
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.ask(what, request).await
     }
 
     pub(super) async fn answered<T>(

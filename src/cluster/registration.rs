@@ -12,9 +12,9 @@ use crate::policy::Policy;
 
 const MANIFEST: &str = include_str!("../../manifests/webhook.yaml");
 /// Who owns the fields of what is registered (server-side apply).
-const FIELD_MANAGER: &str = "spark-admission";
+pub(super) const FIELD_MANAGER: &str = "spark-admission";
 /// What the name of every webhook of ours ends with.
-const OURS: &str = ".spark-admission.io";
+pub(super) const OURS: &str = ".spark-admission.io";
 /// The label by which a chart says which instance of it an object belongs to.
 const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The namespace of the Service in the manifest: no server at a URL lives in it.

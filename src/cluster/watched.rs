@@ -20,10 +20,12 @@ pub(super) const ABOUT_NODES: &str = "involvedObject.kind=Node";
 
 /// An object of a kind that is watched; all of them in version v1 of their group.
 pub(super) trait Watched: DeserializeOwned + Clone + Debug + Send + Sync + 'static {
-    /// Empty for the core group.
-    const GROUP: &'static str;
     const KIND: &'static str;
     const PLURAL: &'static str;
+    /// Empty for the core group.
+    const GROUP: &'static str = "";
+    /// The manifest that gives the right to watch it.
+    const RIGHTS: &'static str = "manifests/rbac.yaml";
     /// Whether the API server is asked for nothing but the metadata.
     const METADATA_ONLY: bool = false;
 

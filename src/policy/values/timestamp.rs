@@ -13,6 +13,14 @@ pub fn parse(text: &str) -> Option<i64> {
     in_range.then(|| days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset)
 }
 
+/// Writes a time as the API server does, RFC 3339; none for what no calendar holds.
+#[must_use]
+pub fn text(seconds: i64) -> Option<String> {
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+    let (date, (hour, minute, second)) = (time.date(), time.to_hms());
+    Some(format!("{date}T{hour:02}:{minute:02}:{second:02}Z"))
+}
+
 fn numbers<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> Option<[i64; N]> {
     let mut numbers = [0; N];
     let mut parts = text.split(separator);
@@ -53,6 +61,14 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn writes_what_it_reads() {
+        for text in ["1970-01-01T00:00:00Z", "2026-11-22T10:00:00Z", "2000-02-29T23:59:59Z"] {
+            assert_eq!(super::text(parse(text).unwrap()).as_deref(), Some(text));
+        }
+        assert_eq!(super::text(i64::MAX), None);
+    }
 
     #[test]
     fn reads() {

@@ -1,6 +1,10 @@
 //! The API server's audit log: what it says of the requests that changed something in a namespace.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::Path,
+};
 
 use serde_json::Value;
 
@@ -44,6 +48,16 @@ pub fn requests_of(folder: &Path, account: &str) -> Vec<Event> {
     let lines = text.lines().filter(|line| line.contains(account));
     let events = lines.filter_map(|line| serde_json::from_str(line).ok()).map(Event);
     events.filter(|event| event.0["user"]["username"] == account).collect()
+}
+
+/// What a user has asked for, each as `VERB RESOURCE`.
+pub fn asked_by(folder: &Path, user: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(folder.join(LOG)).unwrap();
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let events = events.filter(|event| event["user"]["username"] == user);
+    let asked =
+        |event: Value| Some(format!("{} {}", event["verb"].as_str()?, event["objectRef"]["resource"].as_str()?));
+    events.filter_map(asked).collect()
 }
 
 impl Event {
