@@ -34,7 +34,7 @@ fn every_value_in_them_is_taken() {
     }
 }
 
-/// A mistake in what a GitOps tool is told to ignore is seen only when certificates are taken away.
+/// A mistake in what a tool is told to ignore is seen only when certificates are taken away.
 #[test]
 fn what_is_to_be_ignored_is_what_the_webhook_fills_in() {
     needs_helm!();
