@@ -68,7 +68,7 @@ bench-nodes: control-plane ## Measures what five thousand nodes cost the server,
 
 .PHONY: golden
 golden: ## Writes the golden files anew; look at what git says has changed
-	UPDATE_GOLDEN=1 cargo test --test review_command
+	UPDATE_GOLDEN=1 cargo test --test review_command --test false_alarms
 	@git status --short -- tests
 
 .PHONY: deny

@@ -10,10 +10,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     cli::{
-        doctor::DoctorCommand, ivy_clean::IvyCleanCommand, nodes::NodesCommand, policy::PolicyCommand,
-        review::ReviewCommand,
+        certs::CertsCommand, doctor::DoctorCommand, ivy_clean::IvyCleanCommand, nodes::NodesCommand,
+        policy::PolicyCommand, review::ReviewCommand,
     },
-    cluster::WebhookUrl,
+    cluster::{SecretName, WebhookUrl},
     duration,
     telemetry::{LogFormat, LogLevel},
 };
@@ -53,6 +53,9 @@ pub enum Command {
     ///
     /// For the operator's controller, where every application leaves the packages that it was submitted with.
     IvyClean(IvyCleanCommand),
+    /// Show or rotate the certificates of a self-managed server
+    #[command(subcommand)]
+    Certs(CertsCommand),
     /// Print the completions for a shell
     ///
     /// Example: `spark-admission completions bash > /etc/bash_completion.d/spark-admission`
@@ -67,6 +70,8 @@ pub enum Command {
 pub enum Certificates {
     /// Own CA and certificate, kept in the state directory and made again when they expire
     Standalone,
+    /// Own CA and certificate, kept in a Secret, renewed in time, and written into the webhook configurations
+    SelfManaged,
     /// The files of --tls-cert and --tls-key, read again when they change
     Files,
 }
@@ -103,7 +108,8 @@ pub struct ServeArguments {
 
     /// Where the server's certificate comes from
     ///
-    /// Default: files where --tls-cert is given, else standalone.
+    /// Default: files where --tls-cert is given, else self-managed in a pod, else standalone. With self-managed and neither --kubeconfig nor
+    /// --context, outside of a pod, the cluster is the one that kubectl uses.
     #[arg(long, env = "SPARK_ADMISSION_CERTIFICATES", value_enum)]
     pub certificates: Option<Certificates>,
 
@@ -118,6 +124,18 @@ pub struct ServeArguments {
     /// Example: /tls/tls.key
     #[arg(long, env = "SPARK_ADMISSION_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+
+    /// The Secret of a self-managed server: NAMESPACE/NAME
+    ///
+    /// It is made where there is none. Default: spark-admission-certificates in the pod's namespace, or else in the kubeconfig's.
+    #[arg(long, env = "SPARK_ADMISSION_SECRET", value_name = "NAMESPACE/NAME")]
+    pub secret: Option<SecretName>,
+
+    /// How long the API servers and the other replicas are given to see a change of a self-managed CA
+    ///
+    /// A certificate of a new CA is used so long after that CA was published, and the old CA goes so long after that. Units: ms, s, m.
+    #[arg(long, env = "SPARK_ADMISSION_CERTIFICATE_OVERLAP", value_name = "DURATION", default_value = "2m", value_parser = duration::parse)]
+    pub certificate_overlap: Duration,
 
     /// Ask clients for a certificate that one of these CAs signed: a PEM file
     ///

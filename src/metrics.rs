@@ -61,6 +61,11 @@ struct KindLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabel {
+    step: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LookupLabels {
     kind: &'static str,
     result: &'static str,
@@ -127,6 +132,9 @@ impl Reloaded {
     }
 }
 
+/// Of a gauge that is absent until something is known.
+type NoLabels = [(&'static str, &'static str); 0];
+
 /// All metrics and the registry that writes them.
 #[derive(Debug)]
 pub struct Metrics {
@@ -142,6 +150,10 @@ pub struct Metrics {
     handshakes_failed: Family<ReasonLabel, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     not_after: Gauge<f64, AtomicU64>,
+    authority_not_after: Family<NoLabels, Gauge<f64, AtomicU64>>,
+    rotated: Family<NoLabels, Gauge<f64, AtomicU64>>,
+    certificate_failed: Gauge<f64, AtomicU64>,
+    certificate_steps: Family<StepLabel, Counter>,
     panics: Counter,
     nodes: Gauge,
     nodes_known: Gauge,
@@ -167,6 +179,10 @@ impl Default for Metrics {
             handshakes_failed: Family::default(),
             reloads: Family::default(),
             not_after: Gauge::default(),
+            authority_not_after: Family::default(),
+            rotated: Family::default(),
+            certificate_failed: Gauge::default(),
+            certificate_steps: Family::default(),
             panics: Counter::default(),
             nodes: Gauge::default(),
             nodes_known: Gauge::default(),
@@ -186,6 +202,10 @@ impl Metrics {
     /// The kinds of objects that are watched in a cluster.
     pub const WATCHED: [&'static str; 6] =
         ["nodes", "events", "namespaces", "limitranges", "resourcequotas", "deployments"];
+
+    /// The steps of who looks after a self-managed certificate.
+    pub const CERTIFICATE_STEPS: [&'static str; 7] =
+        ["make", "restore", "publish", "begin", "switch", "retire", "renew"];
 
     fn register(&mut self) {
         let all = &mut self.registry;
@@ -220,6 +240,26 @@ impl Metrics {
             "When the server's certificate expires (Unix time)",
             self.not_after.clone(),
         );
+        all.register(
+            "certificate_authority_not_after_timestamp_seconds",
+            "When the CA expires that signed the server's certificate, where that is known (Unix time)",
+            self.authority_not_after.clone(),
+        );
+        all.register(
+            "certificate_rotated_timestamp_seconds",
+            "When the server's certificate was made or taken last, where that is known (Unix time)",
+            self.rotated.clone(),
+        );
+        all.register(
+            "certificate_last_failure_timestamp_seconds",
+            "When the server's certificate could last not be looked after or reloaded; 0 if that was never so (Unix time)",
+            self.certificate_failed.clone(),
+        );
+        all.register(
+            "certificate_steps",
+            "What this replica did about a self-managed certificate, by step",
+            self.certificate_steps.clone(),
+        );
         all.register("panics", "Panics caught; each cost one review at most", self.panics.clone());
         all.register("nodes", "Nodes in the snapshot by which pods are decided on", self.nodes.clone());
         all.register(
@@ -253,6 +293,9 @@ impl Metrics {
             for result in ["ok", "failed"] {
                 drop(self.reloads.get_or_create(&ReloadLabels { what: what.name(), result }));
             }
+        }
+        for step in Self::CERTIFICATE_STEPS {
+            drop(self.certificate_steps.get_or_create(&StepLabel { step }));
         }
         for kind in Question::KINDS {
             for result in ["timeout", "forbidden", "failed"] {
@@ -315,12 +358,31 @@ impl Metrics {
     pub fn reloaded(&self, what: Reloaded, good: bool) {
         let result = if good { "ok" } else { "failed" };
         self.reloads.get_or_create(&ReloadLabels { what: what.name(), result }).inc();
+        if !good && what == Reloaded::Certificate {
+            self.certificate_failed();
+        }
     }
 
-    /// Says when the certificate expires, in seconds since 1970.
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit an f64 exactly for 285 million years")]
-    pub fn certificate_expires(&self, unix_seconds: i64) {
-        self.not_after.set(unix_seconds as f64);
+    /// Says of the certificate in force when it expires, when the CA does that signed it, and when it was made or taken; in seconds since
+    /// 1970, as far as they are known.
+    pub fn certificate_in_force(&self, not_after: i64, authority_not_after: Option<i64>, rotated: Option<i64>) {
+        self.not_after.set(seconds(not_after));
+        for (gauge, known) in [(&self.authority_not_after, authority_not_after), (&self.rotated, rotated)] {
+            if let Some(known) = known {
+                gauge.get_or_create(&[]).set(seconds(known));
+            }
+        }
+    }
+
+    /// Says that the certificate could just now not be looked after.
+    pub fn certificate_failed(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.certificate_failed.set(now.as_secs_f64());
+    }
+
+    /// Counts a step that this replica has done.
+    pub fn certificate_step(&self, step: &'static str) {
+        self.certificate_steps.get_or_create(&StepLabel { step }).inc();
     }
 
     /// Counts a panic that the server caught.
@@ -368,6 +430,12 @@ impl Metrics {
     }
 }
 
+/// Seconds since 1970 as Prometheus has numbers.
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit an f64 exactly for 285 million years")]
+fn seconds(unix: i64) -> f64 {
+    unix as f64
+}
+
 /// Takes a review out of the gauge when it ends, however it ends.
 #[derive(Debug)]
 pub struct InFlight(Gauge);
@@ -381,6 +449,16 @@ impl Drop for InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_known_of_the_certificate_is_absent() {
+        let metrics = Metrics::default();
+        let ca = "\nspark_admission_certificate_authority_not_after_timestamp_seconds";
+        metrics.certificate_in_force(1, None, None);
+        assert!(!metrics.text().contains(ca), "{}", metrics.text());
+        metrics.certificate_in_force(1, Some(2), None);
+        assert!(metrics.text().contains(&format!("{ca}{{}} 2")), "{}", metrics.text());
+    }
 
     #[test]
     fn every_mutation_has_a_counter_for_every_outcome() {

@@ -21,6 +21,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Nodes(nodes) => printed(|_, output, errors| nodes.run(output, errors)),
         Command::Doctor(doctor) => printed(|_, output, errors| doctor.run(output, errors)),
         Command::IvyClean(clean) => printed(|_, output, errors| clean.run(output, errors)),
+        Command::Certs(certs) => printed(|_, output, errors| certs.run(output, errors)),
         Command::Completions { shell } => printed(|_, output, _| completions(shell, output)),
     }
 }

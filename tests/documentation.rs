@@ -22,9 +22,9 @@ fn page(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The pages in the repository's root and under docs.
+/// The pages in the repository's root, and those of administrators.
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<_> = [root().to_owned(), root().join("docs")]
+    let mut pages: Vec<_> = [root().to_owned(), root().join("docs"), root().join("certs")]
         .iter()
         .flat_map(|folder| fs::read_dir(folder).unwrap())
         .map(|entry| entry.unwrap().path())

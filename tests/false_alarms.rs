@@ -32,7 +32,7 @@ fn nothing_of_the_fixtures_is_refused() {
         let place = file.strip_prefix(root.join("tests/fixtures")).unwrap().display().to_string();
         let report = review(&file);
         judged += report.len();
-        lines.extend(report.iter().flat_map(|object| findings(object)).map(|finding| format!("{place}: {finding}\n")));
+        lines.extend(report.iter().flat_map(findings).map(|finding| format!("{place}: {finding}\n")));
     }
     assert!(judged >= 110, "only {judged} objects were judged");
     let refused: Vec<_> = lines.iter().filter(|line| line.contains(": denied: ")).collect();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use spark_admission::{
@@ -16,7 +16,11 @@ fn configurations() -> [Value; 2] {
 }
 
 fn documents(name: &str) -> Vec<Value> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests").join(name);
+    read(&format!("manifests/{name}"))
+}
+
+fn read(path: &str) -> Vec<Value> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let text = fs::read_to_string(file).unwrap();
     text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
 }
@@ -114,5 +118,34 @@ fn every_role_and_the_notebooks_of_the_default_policy_are_sent() {
             _ => format!("'{}'", role.name()),
         };
         assert!(sent.contains(&wanted), "{wanted} in {sent}");
+    }
+}
+
+#[test]
+fn the_certificate_of_cert_manager_is_for_the_service_of_the_webhook() {
+    let documents = read("certs/cert-manager.yaml");
+    let leaf = documents.last().unwrap();
+    let service = &webhooks()[0]["clientConfig"]["service"];
+    let host = format!("{}.{}.svc", service["name"].as_str().unwrap(), service["namespace"].as_str().unwrap());
+    assert_eq!(leaf["spec"]["dnsNames"], json!([host]));
+    for document in &documents {
+        assert_eq!(document["metadata"]["namespace"], service["namespace"], "{document}");
+    }
+    let is_made = |kind: &str, name: &Value| {
+        documents.iter().any(|made| made["kind"] == kind && made["metadata"]["name"] == *name)
+    };
+    for certificate in documents.iter().filter(|document| document["kind"] == "Certificate") {
+        assert!(is_made("Issuer", &certificate["spec"]["issuerRef"]["name"]), "{certificate}");
+    }
+}
+
+#[test]
+fn no_key_is_committed() {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    // Without git, in an unpacked archive, there is nothing to ask.
+    for file in String::from_utf8(listed.stdout).unwrap().split('\0').filter(|file| !file.is_empty()) {
+        let Ok(text) = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)) else { continue };
+        let is_key = |line: &str| line.starts_with("-----BEGIN") && line.ends_with("PRIVATE KEY-----");
+        assert!(!text.lines().any(is_key), "{file}");
     }
 }

@@ -7,6 +7,7 @@ mod support;
 
 use std::{
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Command,
     sync::{
@@ -33,6 +34,35 @@ use tokio::{
 
 fn client(serving: &Serving, state: &Path) -> Client {
     Client::new(serving.reviews, &std::fs::read_to_string(state.join("ca.crt")).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_for_a_development_ca_makes_what_can_be_served_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("certs/development-ca.sh");
+    let make = |names: &[&str]| Command::new(&script).arg("--folder").arg(folder.path()).args(names).output().unwrap();
+    let nothing = make(&[]);
+    assert_eq!(nothing.status.code(), Some(2), "{}", String::from_utf8_lossy(&nothing.stderr));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let mut authorities = Vec::new();
+    for _ in 0..2 {
+        let made = make(&["spark-admission.operators.svc", "localhost", "127.0.0.1"]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        authorities.push(read("ca.crt"));
+    }
+    assert_eq!(authorities[0], authorities[1], "the CA is kept");
+    let mut files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["ca.crt", "ca.key", "tls.crt", "tls.key"], "no draft is left");
+    for key in ["ca.key", "tls.key"] {
+        let mode = std::fs::metadata(folder.path().join(key)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{key} is its owner's alone");
+    }
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (certificate, key) = (file("tls.crt"), file("tls.key"));
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--tls-cert", &certificate];
+    let serving = Serving::start(&mut spark_admission(&[&arguments[..], &["--tls-key", &key]].concat()));
+    assert_eq!(client(&serving, folder.path()).review("mine").await.unwrap().status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

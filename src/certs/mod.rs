@@ -3,15 +3,24 @@
 //! ```text
 //! standalone: state directory, made where needed --+
 //!                                                  +--> two PEM files --> Pair --> CurrentCertificate --> every TLS handshake
-//! files: --tls-cert, --tls-key --------------------+        (followed by crate::reload)
+//! files: --tls-cert, --tls-key --------------------+        (followed by crate::reload)      ^
+//!                                                                                            |
+//! self-managed: a Secret --> Held --> next_step, done by a Keeper in each replica -----------+
+//!                              `----> caBundle of the webhook configurations
 //! ```
 
+mod authority;
+mod bundle;
+mod held;
+mod keeper;
 mod pair;
+mod served;
 mod standalone;
+mod step;
 
 use std::{sync::Arc, time::SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -19,41 +28,49 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+pub use bundle::{Bundle, Described, describe};
+pub use held::{Data, Held, Unusable};
+pub use keeper::{InForce, Keeper, Keeping, ROTATE, ROTATED, SECRET};
 pub use pair::{Pair, PairError};
+pub use served::served;
 pub use standalone::{Standalone, StandaloneError};
+pub use step::{Step, next_step};
 
 /// The pair that handshakes use from now on; swapped without touching open connections.
-#[derive(Debug)]
-pub struct CurrentCertificate(ArcSwap<Pair>);
+#[derive(Debug, Default)]
+pub struct CurrentCertificate(ArcSwapOption<Pair>);
 
 impl CurrentCertificate {
-    /// Starts with a good pair.
+    /// Starts with a good pair; by default with none, so that handshakes fail until there is one.
     #[must_use]
     pub fn new(pair: Pair) -> Self {
-        Self(ArcSwap::from_pointee(pair))
+        Self(ArcSwapOption::from_pointee(pair))
     }
 
     /// Uses another pair from the next handshake on.
-    pub fn replace(&self, pair: Pair) {
-        self.0.store(Arc::new(pair));
+    pub fn replace(&self, pair: impl Into<Arc<Pair>>) {
+        self.0.store(Some(pair.into()));
     }
 
     /// Why clients would refuse the certificate at this time, if they would.
     #[must_use]
     pub fn why_invalid(&self, now: SystemTime) -> Option<String> {
-        self.0.load().why_invalid(now)
+        match &*self.0.load() {
+            Some(pair) => pair.why_invalid(now),
+            None => Some("there is no certificate yet; the log says why".to_owned()),
+        }
     }
 
-    /// The pair that is in force.
+    /// The pair that is in force, if there is one.
     #[must_use]
-    pub fn pair(&self) -> Arc<Pair> {
+    pub fn pair(&self) -> Option<Arc<Pair>> {
         self.0.load_full()
     }
 }
 
 impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.load().key))
+        self.0.load().as_ref().map(|pair| Arc::clone(&pair.key))
     }
 }
 

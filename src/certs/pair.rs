@@ -5,7 +5,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::{
     InconsistentKeys,
     client::verify_server_name,
@@ -15,6 +14,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::Bundle;
 
 /// A certificate chain and its key. The key is the certificate's: a pair that does not match cannot be made.
 #[derive(Debug)]
@@ -79,10 +80,7 @@ impl Pair {
     /// The certificates, the server's first, as PEM text.
     #[must_use]
     pub fn chain_pem(&self) -> String {
-        let pem = |der: &CertificateDer<'_>| {
-            format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der))
-        };
-        self.key.cert.iter().map(pem).collect()
+        Bundle::of(&self.key.cert).to_pem()
     }
 
     /// Why clients would refuse the certificate at this time, if they would.

@@ -9,24 +9,17 @@ use std::{
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-};
-use rustls::{
-    RootCertStore,
-    client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+use rcgen::{Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+use super::{
+    Bundle, Pair,
+    authority::{make_authority, make_certificate},
 };
 
-use super::Pair;
-
-const DAY: Duration = Duration::from_hours(24);
 /// How long the CA is valid.
 const CA_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 /// How long the certificate is valid; more than 398 days is refused by some clients.
@@ -110,7 +103,9 @@ impl Standalone {
             return false;
         };
         let Ok(pair) = Pair::from_pem(&certificate, &key) else { return false };
-        ca_is_good(&ca) && would_be_accepted(&ca, &pair, names).is_some()
+        let (ca_bundle, now) = (Bundle::from_pem(&ca), SystemTime::now());
+        let is_accepted = |name: &String, at: SystemTime| ca_bundle.refuses(&pair.key.cert, name, at).is_none();
+        ca_is_good(&ca) && names.iter().all(|name| is_accepted(name, now) && is_accepted(name, now + NEARLY))
     }
 
     /// The CA that is there, if it is good for another month and can be signed with.
@@ -125,24 +120,17 @@ impl Standalone {
     }
 
     fn make_ca(&self) -> Result<Issuer<'static, KeyPair>, StandaloneError> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = params("spark-admission standalone CA", Vec::new(), CA_LIFE)?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        write(&self.ca_key, &key.serialize_pem(), 0o600)?;
-        write(&self.ca, &params.self_signed(&key)?.pem(), 0o644)?;
+        let made = make_authority("spark-admission standalone CA", SystemTime::now(), CA_LIFE)?;
+        write(&self.ca_key, &made.key, 0o600)?;
+        write(&self.ca, &made.certificate, 0o644)?;
         tracing::info!(ca = %self.ca.display(), "made a certificate authority");
-        Ok(Issuer::new(params, key))
+        Ok(Issuer::from_ca_cert_pem(&made.certificate, KeyPair::from_pem(&made.key)?)?)
     }
 
     fn make_certificate(&self, issuer: &Issuer<'_, KeyPair>, names: Vec<String>) -> Result<(), StandaloneError> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = params("spark-admission", names, LEAF_LIFE)?;
-        params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        write(&self.key, &key.serialize_pem(), 0o600)?;
-        write(&self.certificate, &params.signed_by(&key, issuer)?.pem(), 0o644)?;
+        let made = make_certificate(issuer, names, SystemTime::now(), LEAF_LIFE)?;
+        write(&self.key, &made.key, 0o600)?;
+        write(&self.certificate, &made.certificate, 0o644)?;
         tracing::info!(certificate = %self.certificate.display(), "made a certificate");
         Ok(())
     }
@@ -166,32 +154,6 @@ fn ca_is_good(pem: &[u8]) -> bool {
     ca.validity().time_to_expiration().is_some_and(|left| left.unsigned_abs() > NEARLY)
 }
 
-fn would_be_accepted(ca: &[u8], pair: &Pair, names: &[String]) -> Option<()> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca).ok()?).ok()?;
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
-    let (leaf, chain) = pair.key.cert.split_first()?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    for name in names {
-        let name = ServerName::try_from(name.as_str()).ok()?;
-        for time in [now, now + NEARLY] {
-            verifier.verify_server_cert(leaf, chain, &name, &[], UnixTime::since_unix_epoch(time)).ok()?;
-        }
-    }
-    Some(())
-}
-
-fn params(name: &str, names: Vec<String>, life: Duration) -> Result<CertificateParams, rcgen::Error> {
-    let mut params = CertificateParams::new(names)?;
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    // A day back: other clocks may be a little behind this one.
-    params.not_before = (SystemTime::now() - DAY).into();
-    params.not_after = (SystemTime::now() + life).into();
-    Ok(params)
-}
-
 /// Writes a file whole or not at all: a server that starts at the same time must not read half of it.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), StandaloneError> {
     let draft = path.with_extension(format!("draft-{}", std::process::id()));
@@ -211,6 +173,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
+    const DAY: Duration = Duration::from_hours(24);
+
     /// No hosts but this machine's names for itself.
     const LOCAL: &[String] = &[];
 
@@ -219,13 +183,18 @@ mod tests {
     /// Writes a CA and a certificate of it that are valid for so long.
     fn plant(directory: &Path, ca_life: Duration, life: Duration) -> Standalone {
         let files = Standalone::ensure(directory, LOCAL).unwrap();
-        let key = KeyPair::from_pem(&fs::read_to_string(&files.ca_key).unwrap()).unwrap();
-        let mut ca = params("planted", Vec::new(), ca_life).unwrap();
-        ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        fs::write(&files.ca, ca.self_signed(&key).unwrap().pem()).unwrap();
-        let leaf_key = KeyPair::from_pem(&fs::read_to_string(&files.key).unwrap()).unwrap();
-        let leaf = params("planted", names(LOCAL), life).unwrap();
-        fs::write(&files.certificate, leaf.signed_by(&leaf_key, &Issuer::new(ca, key)).unwrap().pem()).unwrap();
+        let now = SystemTime::now();
+        let ca = make_authority("planted", now, ca_life).unwrap();
+        let issuer = Issuer::from_ca_cert_pem(&ca.certificate, KeyPair::from_pem(&ca.key).unwrap()).unwrap();
+        let leaf = make_certificate(&issuer, names(LOCAL), now, life).unwrap();
+        for (file, text) in [
+            (&files.ca, ca.certificate),
+            (&files.ca_key, ca.key),
+            (&files.certificate, leaf.certificate),
+            (&files.key, leaf.key),
+        ] {
+            fs::write(file, text).unwrap();
+        }
         files
     }
 

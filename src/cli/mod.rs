@@ -1,5 +1,6 @@
 //! The commands beside the server, a file each.
 
+pub mod certs;
 pub mod doctor;
 pub mod ivy_clean;
 pub mod nodes;

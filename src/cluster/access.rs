@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::Request;
+use axum::http::{HeaderValue, Method, Request, header};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
@@ -254,6 +254,25 @@ impl Cluster {
     /// Nobody answered, or the API server said no.
     pub(super) async fn ask(&self, what: &str, request: Request<Vec<u8>>) -> Result<Value, Error> {
         self.answered(what, self.client.request(request)).await
+    }
+
+    /// Sends an object, or asks for one; null where there is none.
+    ///
+    /// # Errors
+    /// Nobody answered, or the API server said no.
+    pub(super) async fn send(
+        &self,
+        what: &str,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: &Value,
+    ) -> Result<Value, Error> {
+        let mut request = Request::new(if body.is_null() { Vec::new() } else { body.to_string().into_bytes() });
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().map_err(|_| Error::Path { what: what.to_owned(), path: path.to_owned() })?;
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.ask(what, request).await
     }
 
     pub(super) async fn answered<T>(

@@ -12,9 +12,9 @@ use crate::policy::Policy;
 
 const MANIFEST: &str = include_str!("../../manifests/webhook.yaml");
 /// Who owns the fields of what is registered (server-side apply).
-const FIELD_MANAGER: &str = "spark-admission";
+pub(super) const FIELD_MANAGER: &str = "spark-admission";
 /// What the name of every webhook of ours ends with.
-const OURS: &str = ".spark-admission.io";
+pub(super) const OURS: &str = ".spark-admission.io";
 /// The namespace of the Service in the manifest: no server at a URL lives in it.
 const SERVICE_NAMESPACE: &str = "spark-admission";
 /// How the manifest asks for the notebooks of the default policy.

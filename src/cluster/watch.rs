@@ -157,7 +157,7 @@ impl<O: Watched> Watch<O> {
             }
             known.lose(code == 403);
             if complained != Some(code) {
-                complain(O::PLURAL, code, &error);
+                complain::<O>(code, &error);
                 complained = Some(code);
             }
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
@@ -193,13 +193,14 @@ impl<O: Watched> Watch<O> {
 /// What the API server has forgotten is listed anew; that is in order.
 const GONE: u16 = 410;
 
-fn complain(kind: &str, code: u16, error: &watcher::Error) {
+fn complain<O: Watched>(code: u16, error: &watcher::Error) {
+    let (kind, rights) = (O::PLURAL, O::RIGHTS);
     let why = status(error).map_or_else(|| super::access::innermost(error), |status| status.message.clone());
     match code {
         403 => tracing::error!(
             kind,
             why,
-            "this account may not list and watch {kind}: give it the rights of manifests/rbac.yaml; until then what was seen before is used, if anything"
+            "this account may not list and watch {kind}: give it the rights of {rights}; until then what was seen before is used, if anything"
         ),
         GONE => tracing::debug!(kind, why, "listing anew"),
         _ => tracing::warn!(kind, why, "cannot watch; what was seen last stays in use, and it is tried again"),

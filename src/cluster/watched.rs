@@ -24,6 +24,8 @@ pub(super) trait Watched: DeserializeOwned + Clone + Debug + Send + Sync + 'stat
     const GROUP: &'static str;
     const KIND: &'static str;
     const PLURAL: &'static str;
+    /// The manifest that gives the right to watch it.
+    const RIGHTS: &'static str = "manifests/rbac.yaml";
     /// Whether the API server is asked for nothing but the metadata.
     const METADATA_ONLY: bool = false;
 

@@ -9,6 +9,7 @@ use axum::http::{Uri, uri::Scheme};
 pub struct WebhookUrl {
     base: String,
     host: String,
+    port: u16,
 }
 
 impl WebhookUrl {
@@ -16,6 +17,12 @@ impl WebhookUrl {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The URL of one of the webhook's paths, such as `/mutate`.
@@ -52,7 +59,8 @@ impl FromStr for WebhookUrl {
         if host.is_empty() || has_port && !is_port_good {
             return Err(wrong("no host, or no port between 1 and 65535"));
         }
-        Ok(Self { base: text.trim_end_matches('/').to_owned(), host })
+        let port = authority.port_u16().unwrap_or(443);
+        Ok(Self { base: text.trim_end_matches('/').to_owned(), host, port })
     }
 }
 

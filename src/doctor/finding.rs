@@ -112,7 +112,7 @@ impl Evidence {
 fn shortened(text: &str) -> String {
     let one_line = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut kept: String = one_line.clone().take(LONGEST).collect();
-    if one_line.skip(LONGEST).next().is_some() {
+    if one_line.count() > LONGEST {
         kept.push('…');
     }
     kept

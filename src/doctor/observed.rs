@@ -26,7 +26,7 @@ pub struct Unseen {
     /// Why not, as the API server said it.
     pub why: String,
     /// With which rule it could be, where that is why.
-    pub rule: Option<Rule>,
+    pub rule: Option<Box<Rule>>,
 }
 
 /// A collection of which nothing was asked, in tests and before it is collected.
@@ -115,7 +115,7 @@ pub struct Observed {
     /// Whether `security.openshift.io` is served.
     pub openshift: bool,
 
-    /// Every CustomResourceDefinition of the group `sparkoperator.k8s.io`.
+    /// Every `CustomResourceDefinition` of the group `sparkoperator.k8s.io`.
     pub definitions: Seen<Vec<Definition>>,
     /// The Deployments of Kubeflow's operator, of every namespace: controllers and webhooks.
     pub operators: Seen<Vec<Deployment>>,
@@ -134,7 +134,7 @@ pub struct Observed {
     /// The nodes, and what flags them.
     pub nodes: Seen<Arc<Nodes>>,
 
-    /// SparkApplications, ScheduledSparkApplications and SparkConnects.
+    /// Every `SparkApplication`, `ScheduledSparkApplication` and `SparkConnect`.
     pub resources: Seen<Vec<Resource>>,
     /// Spark's pods; without a name none that succeeded.
     pub pods: Seen<Vec<Pod>>,

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::nodes::objects::{Metadata, or_default};
+use super::values::image::ImageReference;
+use super::values::spark_version::SparkVersion;
 
 /// What of the command line of a container tells that it is Spark's operator.
 const PROGRAM: &str = "spark-operator";
@@ -116,6 +118,8 @@ pub struct Operator {
     pub watches: Watches,
     /// Whether it is given a Spark configuration of its own, with defaults for every application.
     pub configures_spark: bool,
+    /// Its major and minor version, where its image's tag says them.
+    pub version: Option<(u32, u32)>,
 }
 
 /// The namespaces that a controller watches.
@@ -140,6 +144,7 @@ impl Operator {
             name: deployment.metadata.name.as_str().into(),
             watches,
             configures_spark: configures_spark(container),
+            version: version(container),
         })
     }
 
@@ -187,6 +192,13 @@ impl Operators {
         (!all.contains(&None)).then_some(false)
     }
 
+    /// Whether a namespace is surely left to operators of this version or a newer one.
+    #[must_use]
+    pub fn are_at_least(&self, namespace: &str, version: (u32, u32)) -> bool {
+        let mut watching = self.iter().filter(|operator| operator.is_watching(namespace) != Some(false)).peekable();
+        watching.peek().is_some() && watching.all(|operator| operator.version.is_some_and(|its| its >= version))
+    }
+
     /// Every namespace that one of them names, sorted.
     #[must_use]
     pub fn named(&self) -> Vec<&str> {
@@ -199,6 +211,11 @@ impl Operators {
         named.dedup();
         named
     }
+}
+
+/// `2.4` of `ghcr.io/kubeflow/spark-operator/controller:2.4.0`: tags of operators are made like those of Spark.
+fn version(container: &ContainerObject) -> Option<(u32, u32)> {
+    SparkVersion::parse(ImageReference::parse(&container.image).tag?).map(|version| (version.major, version.minor))
 }
 
 /// What a container watches, if it is an operator's controller.
@@ -484,7 +501,13 @@ mod tests {
     #[test]
     fn several_watch_together() {
         let operator = |name: &str, watches| {
-            Arc::new(Operator { namespace: "operators".into(), name: name.into(), watches, configures_spark: false })
+            Arc::new(Operator {
+                namespace: "operators".into(),
+                name: name.into(),
+                watches,
+                configures_spark: false,
+                version: None,
+            })
         };
         let these = |names: &[&str]| Watches::These(names.iter().map(|name| Box::from(*name)).collect());
         for (case, all, expected) in [
@@ -501,5 +524,25 @@ mod tests {
         let operators = Operators::new(vec![operator("z", these(&["b", "a"])), operator("a", these(&["b"]))]);
         assert_eq!(operators.iter().map(|operator| &*operator.name).collect::<Vec<_>>(), ["a", "z"]);
         assert_eq!(operators.named(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_version_counts_where_all_have_it() {
+        let of = |tag: &str, namespaces: &str| {
+            let container = json!({"image": format!("ghcr.io/kubeflow/spark-operator/controller{tag}"), "args": ["controller", "start", format!("--namespaces={namespaces}")]});
+            Arc::new(operator(&json!([container])).unwrap())
+        };
+        for (case, all, expected) in [
+            ("the version", vec![of(":2.5.0", "team-a")], true),
+            ("a newer one", vec![of(":v3.0.1", "team-a")], true),
+            ("an older one", vec![of(":2.4.0", "team-a")], false),
+            ("an older one beside it", vec![of(":2.5.0", "team-a"), of(":2.4.0", "team-a")], false),
+            ("an older one elsewhere", vec![of(":2.5.0", "team-a"), of(":2.4.0", "jobs")], true),
+            ("no tag", vec![of("", "team-a")], false),
+            ("a tag that is none", vec![of(":latest", "team-a")], false),
+            ("none that watches", vec![of(":2.5.0", "jobs")], false),
+        ] {
+            assert_eq!(Operators::new(all).are_at_least("team-a", (2, 5)), expected, "{case}");
+        }
     }
 }

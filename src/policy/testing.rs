@@ -10,6 +10,7 @@ use super::document::Document;
 use super::field_path::Step;
 use super::lookup::{Question, questions};
 use super::nodes::{Node, Nodes};
+use super::operators::{Operator, Operators};
 use super::outcome::Outcome;
 use super::plan::Change;
 use super::request::{Operation, Request};
@@ -142,6 +143,17 @@ impl Sample {
         let settings = FlaggedNodes::default();
         let node = |node: Value| Arc::new(Node::read(serde_json::from_value(node).unwrap(), &settings));
         self.snapshot.nodes = Some(Arc::new(Nodes::new(nodes.into_iter().map(node).collect(), &[], &settings, 0)));
+        self
+    }
+
+    /// The same on a cluster whose every namespace an operator of this version watches.
+    pub(crate) fn beside_operator(mut self, version: &str) -> Self {
+        let image = format!("ghcr.io/kubeflow/spark-operator/controller:{version}");
+        let container = json!({"image": image, "args": ["controller", "start", "--namespaces="]});
+        let deployment =
+            json!({"metadata": {"name": "so"}, "spec": {"template": {"spec": {"containers": [container]}}}});
+        let operator = Operator::read(&serde_json::from_value(deployment).unwrap()).unwrap();
+        self.snapshot.operators = Some(Arc::new(Operators::new(vec![Arc::new(operator)])));
         self
     }
 

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::{Error, files::Files};
 use crate::{
-    args::ServeArguments,
+    args::{Certificates, ServeArguments},
     cluster::{self, Cluster, FirstSync, Lookups, Pace, Place, Platform, Snapshots, WebhookUrl, labelling},
     policy::Snapshot,
     server::{Lifecycle, Stage, Webhook},
@@ -18,7 +18,9 @@ const LABEL_EVERY: Duration = Duration::from_secs(1);
 /// The cluster that the server works for, where it works for one.
 pub(super) async fn cluster_of(arguments: &ServeArguments) -> Result<Option<Cluster>, Error> {
     let chosen = &arguments.cluster;
-    match Place::chosen(chosen.kubeconfig.as_deref(), chosen.context.as_deref()) {
+    let (file, context) = (chosen.kubeconfig.as_deref(), chosen.context.as_deref());
+    let is_asked_for = arguments.certificates == Some(Certificates::SelfManaged);
+    match Place::chosen(file, context).or_else(|| is_asked_for.then(|| Place::of_kubectl(file, context))) {
         Some(place) => Ok(Some(Cluster::at(place).await?)),
         None if arguments.register || arguments.unregister => {
             Err(Error::Flags("--register and --unregister need a cluster: name one with --kubeconfig or --context"))

@@ -32,6 +32,9 @@ pub enum Error {
         /// The host of the URL.
         host: String,
     },
+    /// There is nothing to register with.
+    #[error("there is no certificate to register with; the log says why")]
+    NoCertificate,
     /// A standalone server's own certificate.
     #[error(transparent)]
     Standalone(#[from] StandaloneError),
@@ -58,7 +61,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Standalone(_) | Self::Tls(_) | Self::Process(_) => ExitCode::FAILURE,
+            Self::Standalone(_) | Self::NoCertificate | Self::Tls(_) | Self::Process(_) => ExitCode::FAILURE,
             Self::Flags(_) | Self::File { .. } | Self::Cluster(_) | Self::Host { .. } | Self::Listen { .. } => {
                 ExitCode::from(2)
             }

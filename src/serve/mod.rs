@@ -66,10 +66,13 @@ async fn serve_until_told(arguments: &ServeArguments) -> Result<ExitCode, Error>
         let first_sync = know(cluster, &webhook, &files).await?;
         tokio::spawn(ready_when_synced(first_sync, arguments.sync_timeout, lifecycle.clone()));
     }
-    let (tls, standalone) = certificate::tls(arguments, &files)?;
-    let certificate = Arc::clone(tls.certificate());
-    let admin =
-        Admin { metrics: Arc::clone(&metrics), lifecycle: lifecycle.clone(), certificate: Arc::clone(&certificate) };
+    let certificate = certificate::certificate(arguments, cluster.as_ref(), &files).await?;
+    let tls = certificate::tls(arguments, &certificate, &files)?;
+    let admin = Admin {
+        metrics: Arc::clone(&metrics),
+        lifecycle: lifecycle.clone(),
+        certificate: Arc::clone(&certificate.current),
+    };
 
     let router = router(Arc::clone(&webhook));
     let reviews = listen("--listen", arguments.listen, Some(tls), router, &limits, &metrics, &lifecycle).await?;
@@ -92,15 +95,15 @@ async fn serve_until_told(arguments: &ServeArguments) -> Result<ExitCode, Error>
             name: arguments.webhook_configuration.clone(),
             url: url(arguments, reviews.local_addr()?)?,
             webhook,
-            certificate,
-            standalone: standalone.clone(),
+            certificate: Arc::clone(&certificate.current),
+            authorities: certificate.authorities.clone(),
         }),
         _ => None,
     };
     if let Some(registrar) = &registrar {
         registrar.register().await?;
     }
-    announce(reviews.local_addr()?, probes.local_addr()?, standalone.as_ref(), registrar.as_ref())?;
+    announce(reviews.local_addr()?, probes.local_addr()?, certificate.standalone(), registrar.as_ref())?;
     if let Some(registrar) = registrar {
         tokio::spawn(registrar.keep(changed));
     }
@@ -109,7 +112,8 @@ async fn serve_until_told(arguments: &ServeArguments) -> Result<ExitCode, Error>
 
     let first = signals.next().await;
     tracing::info!(signal = first.name, "shutting down");
-    let delay = arguments.drain_delay.unwrap_or(if standalone.is_some() { Duration::ZERO } else { DRAIN_DELAY });
+    let delay =
+        arguments.drain_delay.unwrap_or(if certificate.standalone().is_some() { Duration::ZERO } else { DRAIN_DELAY });
     tokio::select! {
         () = drain(&lifecycle, reviews, delay, arguments.drain_timeout) => Ok(ExitCode::SUCCESS),
         second = signals.next() => {

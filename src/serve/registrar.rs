@@ -4,9 +4,9 @@ use std::{fs, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::Error;
+use super::{Error, certificate::Authorities};
 use crate::{
-    certs::{CurrentCertificate, Standalone},
+    certs::CurrentCertificate,
     cluster::{Cluster, Registration, WebhookUrl},
     server::Webhook,
 };
@@ -21,21 +21,20 @@ pub(super) struct Registrar {
     pub(super) url: WebhookUrl,
     pub(super) webhook: Arc<Webhook>,
     pub(super) certificate: Arc<CurrentCertificate>,
-    pub(super) standalone: Option<Standalone>,
+    pub(super) authorities: Authorities,
 }
 
 impl Registrar {
     /// Registers the server as it is now.
     pub(super) async fn register(&self) -> Result<(), Error> {
-        let pair = self.certificate.pair();
+        let pair = self.certificate.pair().ok_or(Error::NoCertificate)?;
         if !pair.is_for(self.url.host()) {
             return Err(Error::Host { host: self.url.host().to_owned() });
         }
-        // Where no CA is known the server's own certificate is trusted, and those behind it: Go takes any of them for a root
-        // (crypto/x509, Certificate.Verify).
-        let authorities = match &self.standalone {
-            Some(standalone) => fs::read_to_string(&standalone.ca)?,
-            None => pair.chain_pem(),
+        let authorities = match &self.authorities {
+            Authorities::Standalone(standalone) => fs::read_to_string(&standalone.ca)?,
+            Authorities::Secret(held) => held.borrow().as_ref().ok_or(Error::NoCertificate)?.authorities().to_pem(),
+            Authorities::Served => pair.chain_pem(),
         };
         let policy = self.webhook.policy.load();
         let registration =

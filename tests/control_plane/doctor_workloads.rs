@@ -256,7 +256,7 @@ fn cases() -> Vec<Case> {
         Case::new("killed").failed(137, "Error").says(noise(10)).finds("error killed:", "kubectl describe pod killed"),
         Case::new("own-error").failed(1, "Error").says("Traceback (most recent call last):\n  File \"/app/job.py\", line 2\nValueError: no such report\n").finds("error container-failed: spark-kubernetes-driver ended with 1: ValueError: no such report", "kubectl logs own-error"),
         Case::new("silent").failed(3, "Error").finds("error container-failed: spark-kubernetes-driver ended with 3", "kubectl logs silent"),
-        Case::new("loud").failed(1, "Error").says([b"\xff\xfe\x1b[31m".to_vec(), noise(3).into_bytes(), vec![b'x'; 2 << 20], b"\nInvalid maximum heap size: \x1b[1m-Xmx512Mi\x1b[0m\n".to_vec(), noise(10).into_bytes()].concat())
+        Case::new("loud").failed(1, "Error").says([b"\xff\xfe\x1b[31m".to_vec(), noise(3).into_bytes(), vec![b'x'; 2 << 20], b"\n".to_vec(), noise(12).into_bytes(), b"Invalid maximum heap size: \x1b[1m-Xmx512Mi\x1b[0m\n".to_vec(), noise(10).into_bytes()].concat())
             .finds("error heap-size: Java does not read 512Mi as a heap's size", "spark.driver.memory=512m"),
         evicted.finds("error evicted: the pod was ended (Evicted): Usage of EmptyDir volume", "kubectl describe pod evicted"),
         Case::new("refused-executors").running().says(format!("{}{quota}{}", noise(3), noise(3))).finds("error executors-refused: the API server takes no executor: failed quota: lims", "spark.kubernetes.executor.limit.cores=1"),

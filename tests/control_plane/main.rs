@@ -8,6 +8,7 @@ mod accounts;
 mod admitted;
 mod agreement;
 mod captured_pods;
+mod certificates;
 mod cluster;
 mod connect_checks;
 mod controllers;

@@ -316,8 +316,12 @@ async fn where_karpenter_makes_the_nodes_and_where_all_of_them_are_flagged() {
     assert_eq!(lands(case, "all-flagged").await, "broken without limits", "{case}");
 }
 
+/// What the accounts here may do, which is nothing, is not what these tests are about.
 fn policy(flagged_nodes: &str) -> String {
-    format!("apiVersion: spark-admission.io/v1alpha1\nkind: Policy\nflaggedNodes: {{{flagged_nodes}}}\n")
+    let checks = "{driver-permissions: {level: off}}";
+    format!(
+        "apiVersion: spark-admission.io/v1alpha1\nkind: Policy\nchecks: {checks}\nflaggedNodes: {{{flagged_nodes}}}\n"
+    )
 }
 
 /// Creates a pod, after a dry run, which must decide the same; returns it with what its author is told.

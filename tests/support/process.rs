@@ -51,7 +51,7 @@ impl Serving {
 
     /// Starts it, and reads its log only when the other end of the channel says so or is dropped.
     pub fn start_and_read_log_after(command: &mut Command, go: Option<Receiver<()>>) -> Self {
-        let standalone = !command.get_args().any(|argument| argument == "--tls-cert");
+        let standalone = !command.get_args().any(|argument| argument == "--tls-cert" || argument == "self-managed");
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 8;
 /// How much of a log is read: the last lines, and of these so many bytes.
 const LOG: (u32, usize) = (500, 256 << 10);
 /// The last lines of a log whose lines are so long that the first of them use the bytes up: fewer, until they fit.
-const LOG_ENDS: [u32; 2] = [100, 20];
+const LOG_ENDS: [u32; 3] = [100, 20, 5];
 
 /// A kind of objects, as the API server's paths have it.
 #[derive(Debug, Clone, Copy)]
@@ -190,7 +190,7 @@ impl Asking {
 fn unseen(rule: &Rule, error: Error) -> Unseen {
     let what = rule.to_string();
     match error {
-        Error::Refused { code: 403, message, .. } => Unseen { what, why: message, rule: Some(rule.clone()) },
+        Error::Refused { code: 403, message, .. } => Unseen { what, why: message, rule: Some(Box::new(rule.clone())) },
         Error::Refused { message, .. } => Unseen { what, why: message, rule: None },
         error => Unseen { what, why: error.to_string(), rule: None },
     }

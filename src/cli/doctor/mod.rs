@@ -126,8 +126,7 @@ impl DoctorCommand {
             Ok(cluster) => Asking::new(cluster),
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let looking = self.look(&asking, policy);
-        tokio::pin!(looking);
+        let mut looking = Box::pin(self.look(&asking, policy));
         let mut seconds = interval_at(Instant::now() + SILENCE, SILENCE);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -142,7 +141,7 @@ impl DoctorCommand {
         let namespace = self.namespace.as_deref().unwrap_or(asking.cluster.namespace());
         let asked = Asked { namespace: (!self.all).then(|| namespace.to_owned()), name: self.name.clone() };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
-        let collected = collect::collect(asking, asked, policy, now, !self.no_dry_run).await;
+        let collected = Box::pin(collect::collect(asking, asked, policy, now, !self.no_dry_run)).await;
         let observed = collected.map_err(|error| error.to_string())?;
         match subjects::unknown(asking, &observed).await {
             Some(complaint) => Err(complaint),

@@ -59,7 +59,7 @@ async fn service(asking: &Asking, name: &ObjectName) -> Seen<Option<WebhookServi
     let Some(service) = service? else { return Ok(None) };
     let mut found =
         WebhookService { secrets: secrets_behind(asking, name, &service).await, ..WebhookService::default() };
-    for endpoint in slices?.iter().flat_map(|slice| slice["endpoints"].as_array()).flatten() {
+    for endpoint in slices?.iter().filter_map(|slice| slice["endpoints"].as_array()).flatten() {
         // Nothing said is ready (discovery.k8s.io/v1 EndpointConditions).
         let is_ready = endpoint["conditions"]["ready"].as_bool().unwrap_or(true);
         *(if is_ready { &mut found.ready } else { &mut found.unready }) += 1;
@@ -77,7 +77,7 @@ async fn secrets_behind(asking: &Asking, name: &ObjectName, service: &Value) -> 
     let pods = asking.list(PODS, Some(&name.namespace), &format!("labelSelector={}", selector.join(","))).await;
     let volumes = pods.iter().flatten().filter_map(|pod| pod["spec"]["volumes"].as_array()).flatten();
     let secrets = volumes.filter_map(|volume| volume["secret"]["secretName"].as_str().map(str::to_owned));
-    BTreeSet::from_iter(secrets).into_iter().collect()
+    secrets.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The certificates that webhooks serve: of the operator's where its Deployment says, of ours in the Secrets that its pods mount.

@@ -248,13 +248,13 @@ fn short_role(binding: &Binding, lacking: &[Rule], observed: &Observed) -> Optio
     }
     let resources: BTreeSet<_> = lacking.iter().map(|rule| rule.resource.as_str()).collect();
     let verbs: Vec<_> = VERBS.into_iter().filter(|verb| lacking.iter().any(|rule| rule.verb == *verb)).collect();
-    let rule = json!([{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": resources, "verbs": verbs}}]);
+    let patch = json!([{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": resources, "verbs": verbs}}]);
     let kind = &binding.role_ref.kind;
     let object = role.metadata.object(kind);
     let place = if object.namespace.is_empty() { String::new() } else { format!(" -n {}", object.namespace) };
     let cure = Cure::of(
         "Add what is missing to the role:",
-        format!("kubectl patch {} {}{place} --type=json -p '{rule}'", kind.to_lowercase(), object.name),
+        format!("kubectl patch {} {}{place} --type=json -p '{patch}'", kind.to_lowercase(), object.name),
     );
     let allowed: Vec<_> =
         role.rules.iter().map(|rule| format!("{} {}", rule.verbs.join(", "), rule.resources.join(", "))).collect();

@@ -35,10 +35,10 @@ pub(super) fn refused(
     let verifier =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(aws_lc_rs::default_provider()));
     let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).ok()?));
-    let verified = verifier.build().ok()?.verify_server_cert(leaf, intermediates, &name, &[], now);
+    let answer = verifier.build().ok()?.verify_server_cert(leaf, intermediates, &name, &[], now);
     // What is trusted itself needs nobody's signature; Go takes it, and this library does not.
     let is_itself_trusted = trusted.contains(leaf);
-    match verified.err()? {
+    match answer.err()? {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) if is_itself_trusted => None,
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             Some("is not signed by what caBundle trusts".to_owned())

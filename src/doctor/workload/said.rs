@@ -157,9 +157,11 @@ impl Cause {
 /// Adds what another line says of the same; false where it is something else.
 fn add(known: &mut Cause, more: &Cause) -> bool {
     match (known, more) {
-        (Cause::Forbidden { account, rules }, Cause::Forbidden { account: other, rules: more })
+        (
+            Cause::Forbidden { account, rules },
+            Cause::Forbidden { account: other, rules: more } | Cause::CleanupForbidden { account: other, rules: more },
+        )
         | (Cause::CleanupForbidden { account, rules }, Cause::CleanupForbidden { account: other, rules: more })
-        | (Cause::Forbidden { account, rules }, Cause::CleanupForbidden { account: other, rules: more })
             if account.is_empty() || other.is_empty() || account == other =>
         {
             rules.extend(more.iter().cloned());
@@ -218,7 +220,8 @@ fn ivy(line: &str, before: &Before) -> Option<(Cause, usize)> {
         let path = line[place..].trim_start_matches("java.io.FileNotFoundException: ");
         let path = path.rsplit_once(" (").map_or(path, |(path, _)| path);
         // What another process has moved away meanwhile.
-        if path.ends_with(".original") || path.ends_with(".part") {
+        let is_moved = path.rsplit_once('.').is_some_and(|(_, end)| ["original", "part"].contains(&end));
+        if is_moved {
             return Some((Cause::IvyShared, place));
         }
         let directory = path.split_once("/cache/").map_or(path, |(directory, _)| directory);

@@ -1,19 +1,18 @@
 //! Pods that have a node and get no further: volumes, images, configuration.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{about::About, memory::in_bytes};
+use super::about::About;
 use crate::{
     doctor::{
         Cure, Evidence, Finding, Level, ObjectName, Symptom,
         objects::{ContainerStatus, Event, Waiting},
     },
-    policy::nodes::Flag,
+    policy::{nodes::Flag, values::quantity::Quantity},
 };
 
 /// What a fresh driver may wait for: Spark makes the pod first, and then what belongs to it.
 const PATIENCE: i64 = 120;
-const MEBIBYTE: u64 = 1 << 20;
 
 /// What keeps the kubelet from the containers of a pod, as its events say.
 pub(super) fn look(about: &About<'_>) -> Option<Finding> {
@@ -94,8 +93,6 @@ fn no_space(about: &About<'_>, event: &Event) -> Finding {
 /// The first memory limit of the pod under a mebibyte: its path, what is written, and what was meant.
 fn tiny(about: &About<'_>) -> Option<(String, String, String)> {
     let spec = &about.pod?.json["spec"];
-    let is_tiny =
-        |text: &str| in_bytes(text).is_some_and(|bytes| bytes < MEBIBYTE) && text.trim_start_matches(['0', '.']) != "";
     let lists = ["initContainers", "containers"].into_iter();
     let mut limits = lists.flat_map(|list| {
         let containers = spec[list].as_array().into_iter().flatten().enumerate();
@@ -115,6 +112,11 @@ fn tiny(about: &About<'_>) -> Option<(String, String, String)> {
     Some((path, written, right))
 }
 
+/// More than nothing, which is no limit, and less than a mebibyte.
+fn is_tiny(quantity: &str) -> bool {
+    Quantity::parse(quantity).is_some_and(|size| Quantity::ZERO < size && size < Quantity::MEBIBYTE)
+}
+
 fn tiny_cure(about: &About<'_>, right: &str, field: &str) -> Cure {
     let sentence = format!("Write {right}; spark-admission does so for whatever is submitted while it runs:");
     let section = about.section();
@@ -123,20 +125,10 @@ fn tiny_cure(about: &About<'_>, right: &str, field: &str) -> Cure {
         return Cure::of(format!("{sentence} look for {field} in what the pod was made of."), "");
     };
     for container in &mut containers {
-        for kind in ["limits", "requests"] {
-            let memory = &mut container["resources"][kind]["memory"];
-            if memory.as_str().and_then(in_bytes).is_some_and(|bytes| bytes > 0 || memory.as_str() != Some("0")) {
+        for path in ["/resources/limits/memory", "/resources/requests/memory"] {
+            if let Some(memory) = container.pointer_mut(path).filter(|memory| memory.as_str().is_some_and(is_tiny)) {
                 *memory = json!(right);
-            } else if memory.is_null()
-                && let Some(kind) = container["resources"][kind].as_object_mut()
-            {
-                // Looking at it has put it there.
-                kind.remove("memory");
             }
-        }
-        let empty = |kind: &Value| kind.is_null() || kind.as_object().is_some_and(serde_json::Map::is_empty);
-        if let Some(resources) = container["resources"].as_object_mut() {
-            resources.retain(|_, kind| !empty(kind));
         }
     }
     Cure::of(

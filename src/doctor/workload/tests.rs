@@ -270,6 +270,34 @@ fn cures_are_written_for_whoever_made_the_pod() {
 }
 
 #[test]
+fn half_a_byte_is_repaired_where_it_stands_and_nowhere_else() {
+    let waiting = container("driver", json!({"waiting": {"reason": "ContainerCreating"}}));
+    let mut server = pod("analytics-server", "connect-server", waiting);
+    server["status"]["phase"] = "Pending".into();
+    server["metadata"]["labels"]["sparkoperator.k8s.io/connect-name"] = "analytics".into();
+    let spark = json!({"name": "spark-kubernetes-driver", "resources": {"limits": {"memory": "512m", "cpu": "1"}}});
+    let sidecar = json!({"name": "proxy", "resources": {"limits": {"memory": "64Mi"}, "requests": {"memory": "0"}}});
+    server["spec"]["containers"] = json!([spark, sidecar]);
+    let connect = json!({
+        "kind": "SparkConnect", "metadata": {"name": "analytics", "namespace": "team-a", "creationTimestamp": OLD},
+        "spec": {"server": {"template": {"spec": {"containers": [spark, sidecar, {"name": "bare"}]}}}}
+    });
+    let event = json!({
+        "kind": "Event", "metadata": {"name": "e", "namespace": "team-a"}, "reason": "FailedMount",
+        "message": "MountVolume.SetUp failed for volume \"kube-api-access-1\" : write x/ca.crt: no space left on device",
+        "involvedObject": {"kind": "Pod", "namespace": "team-a", "name": "analytics-server"}
+    });
+    let mut findings = Vec::new();
+    pods(&observed(&[server, connect, event]), &mut findings);
+    let [Finding { symptom: Symptom::MemoryInBytes, cure, .. }] = findings.as_slice() else { panic!("{findings:?}") };
+    let (_, patch) = cure.copy.lines().next().unwrap().split_once(" -p ").unwrap();
+    let patch: Value = serde_json::from_str(patch.trim_matches('\'')).unwrap();
+    let mut right = spark;
+    right["resources"]["limits"]["memory"] = "512Mi".into();
+    assert_eq!(patch["spec"]["server"]["template"]["spec"]["containers"], json!([right, sidecar, {"name": "bare"}]));
+}
+
+#[test]
 fn reads_memory_as_java_and_as_kubernetes_do() {
     for (text, expected) in [
         ("512m", Some(512 << 20)),

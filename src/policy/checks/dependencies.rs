@@ -2,7 +2,7 @@
 
 use crate::policy::field_path::{FieldPath, path};
 use crate::policy::role::Role;
-use crate::policy::subject::{Pod, Resource};
+use crate::policy::subject::{Container, Pod, Resource};
 use crate::policy::values::coordinates::{Artifact, entries};
 use crate::policy::values::spark_build::SparkBuild;
 
@@ -66,7 +66,7 @@ impl<'a> Dependencies<'a> {
                 add(&mut named, &field, pod.connect_arguments().jars().unwrap_or_default(), false);
             }
             Role::Driver if !pod.is_launched_by_operator() => {
-                for argument in container.into_iter().flat_map(|container| container.arguments()).skip(1) {
+                for argument in container.into_iter().flat_map(Container::arguments).skip(1) {
                     if argument.starts_with("local:") {
                         add(&mut named, &field, argument, false);
                     }
@@ -74,8 +74,8 @@ impl<'a> Dependencies<'a> {
             }
             _ => {}
         }
-        let mounts = container.into_iter().flat_map(|container| container.mounts()).map(|(at, _)| at).collect();
-        Self { spark: SparkBuild::of(container.and_then(|it| it.image()), declared), named, mounts }
+        let mounts = container.into_iter().flat_map(Container::mounts).map(|(at, _)| at).collect();
+        Self { spark: SparkBuild::of(container.and_then(Container::image), declared), named, mounts }
     }
 }
 

@@ -322,8 +322,13 @@ mod tests {
     fn says_nothing_of_a_default_account_where_the_operator_may_have_defaults() {
         use crate::policy::operators::{Operator, Operators, Watches};
         let beside = |mut sample: Sample, configures_spark| {
-            let operator =
-                Operator { namespace: "o".into(), name: "o".into(), watches: Watches::All, configures_spark };
+            let operator = Operator {
+                namespace: "o".into(),
+                name: "o".into(),
+                watches: Watches::All,
+                configures_spark,
+                version: None,
+            };
             sample.snapshot.operators = Some(std::sync::Arc::new(Operators::new(vec![operator.into()])));
             sample
         };

@@ -94,8 +94,9 @@ mod tests {
 
     fn template(sample: Sample, section: &str, volumes: Value, mounts: Value) -> Sample {
         let name = if section == "executor" { "spark-kubernetes-executor" } else { "spark-kubernetes-driver" };
-        let spec = json!({"containers": [{"name": name, "volumeMounts": mounts}], "volumes": volumes});
-        sample.with(&format!("/spec/{section}/template/spec"), spec)
+        let at = format!("/spec/{section}/template/spec");
+        let sample = sample.with(&format!("{at}/containers"), json!([{"name": name}]));
+        sample.with(&format!("{at}/containers/0/volumeMounts"), mounts).with(&format!("{at}/volumes"), volumes)
     }
 
     const PATHS: &str = "; remove one, or give it another path";

@@ -10,10 +10,12 @@ use crate::policy::finding::Findings;
 use crate::policy::mutations::Case;
 use crate::policy::subject::Resource;
 
+/// The version of the operator that can do without a template.
+const MENDED: (u32, u32) = (2, 5);
 const CURE: &str = "write template: {spec: {containers: [{name: spark-kubernetes-executor}]}}";
 
 /// Looks at a resource.
-pub(super) fn of_resource(resource: &Resource<'_>, _case: &Case<'_>, findings: &mut Findings) {
+pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, findings: &mut Findings) {
     let executor = resource.spec().get("executor");
     // The operator's schema refuses a resource without the section.
     if !executor.is_object() {
@@ -21,6 +23,9 @@ pub(super) fn of_resource(resource: &Resource<'_>, _case: &Case<'_>, findings: &
     }
     let place = resource.spec_path().then(["executor", "template"]);
     if executor.get("template").is_null() {
+        if case.operator_is_at_least(MENDED) {
+            return;
+        }
         let problem = "the operator (up to 2.4) fails without it for ever, with no status and no event";
         findings.add(place, problem, CURE);
     } else if executor.get("template").get("spec").get("containers").kind() != Kind::List {
@@ -53,6 +58,16 @@ mod tests {
             ("a container", spark_connect(), &[]),
             ("a container of another name", template(json!({"spec": {"containers": [{"name": "mine"}]}})), &[]),
             ("no executor section", spark_connect().with("/spec/executor", Value::Null), &[]),
+        ] {
+            assert_eq!(resource.found(Check::ExecutorTemplate), expected, "{case}");
+        }
+        let absent = || spark_connect().with("/spec/executor/template", Value::Null);
+        let none = none.as_str();
+        for (case, resource, expected) in [
+            ("an operator that can do without", absent().beside_operator("2.5.0"), &[][..]),
+            ("one that cannot", absent().beside_operator("2.4.0"), &[none]),
+            ("one that says no version", absent().beside_operator("latest"), &[none]),
+            ("an empty template, with any operator", template(json!({})).beside_operator("2.5.2"), &[&empty]),
         ] {
             assert_eq!(resource.found(Check::ExecutorTemplate), expected, "{case}");
         }

@@ -72,7 +72,12 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, findings: &m
     let will_be_set = resource.kind() == ResourceKind::ScheduledSparkApplication
         && case.acts_on(resource, Mutation::IvyDir)
         && case.policy.mutations.ivy_dir.submission != Submission::Off;
+    // Spark's defaults in the operator's pod reach the drivers that it submits.
+    let operators = case.snapshot.operators.iter().flat_map(|operators| operators.iter());
+    let may_be_default = resource.kind() != ResourceKind::SparkConnect
+        && operators.into_iter().any(|operator| operator.configures_spark);
     let is_said_elsewhere = will_be_set
+        || may_be_default
         || java_options(resource).any(moves_ivy)
         || resource.may_configure_packages()
         || resource.driver().get("envFrom").items().next().is_some()

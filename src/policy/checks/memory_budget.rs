@@ -131,7 +131,9 @@ impl<'a> Budgeted<'_, 'a, '_> {
         let (place, resources) = self.spark_resources(name);
         let amount = |list: &str| memory_of(resources.get(list).get("memory")).filter(|_| is_server);
         let written_limit = if is_server {
-            amount("limits").map(|limit| (limit, place.then(["limits", "memory"])))
+            // Of less than that `memory-quantity` tells.
+            let limit = amount("limits").filter(|mebibytes| *mebibytes > 1);
+            limit.map(|limit| (limit, place.then(["limits", "memory"])))
         } else {
             let limit = resource.spec().get(name).get("memoryLimit").as_str().and_then(memory_limit);
             limit.map(|limit| (limit, path.clone().then(["memoryLimit"])))
@@ -371,6 +373,7 @@ mod tests {
             ("a server's Ivy volume in our size", server("1408Mi", Some(volume("ivy-cache", "512Mi")))),
             ("a server without a limit", spark_connect().with("/spec/server/memory", "64g")),
             ("a limit of nothing, which is none", server("0", None)),
+            ("a limit of two bytes, of which another check tells", server("2048m", None)),
             ("a memoryLimit that just fits", sized(application()).with("/spec/driver/memoryLimit", "1408m")),
             ("a memoryLimit as Kubernetes has it", sized(application()).with("/spec/driver/memoryLimit", "1408Mi")),
             ("a small volume in memory", mounting("shm", "384Mi")),

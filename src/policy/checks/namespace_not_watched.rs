@@ -80,7 +80,7 @@ mod tests {
     fn beside(mut sample: Sample, watches: Vec<Watches>) -> Sample {
         let operator = |(index, watches)| {
             let name = format!("so-{index}").into();
-            Arc::new(Operator { namespace: "operators".into(), name, watches, configures_spark: false })
+            Arc::new(Operator { namespace: "operators".into(), name, watches, configures_spark: false, version: None })
         };
         let operators = watches.into_iter().enumerate().map(operator).collect();
         sample.snapshot.operators = Some(Arc::new(Operators::new(operators)));

@@ -15,6 +15,8 @@ use crate::policy::subject::{Container, Resource};
 use crate::policy::values::coordinates::entries;
 use crate::policy::values::shell::{ShellFault, fault, quoted};
 
+/// The version of the operator that quotes what it joins (kubeflow/spark-operator#3051, on its way as of 2.5.2).
+const QUOTING: (u32, u32) = (2, 6);
 /// What the operator names itself and leaves out here.
 const DROPPED: &str = "spark.kubernetes.driver.pod.name";
 /// Lists, in which Spark wants no blanks either: in quotes they would arrive and fail.
@@ -33,7 +35,10 @@ const LISTS: [&str; 9] = [
 const LONGEST: usize = 60;
 
 /// Looks at a resource.
-pub(super) fn of_resource(resource: &Resource<'_>, _case: &Case<'_>, findings: &mut Findings) {
+pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, findings: &mut Findings) {
+    if case.operator_is_at_least(QUOTING) {
+        return;
+    }
     for (section, prefix) in [("sparkConf", ""), ("hadoopConf", "spark.hadoop.")] {
         for (key, value) in resource.spec().get(section).members() {
             let Some(value) = value.as_str().filter(|_| key != DROPPED) else { continue };
@@ -171,6 +176,8 @@ mod tests {
             ("the server's environment, which is none of it", spark_connect().with("/spec/server/template/spec/containers", json!([{"env": [{"name": "A", "value": "x y"}]}])), ""),
             ("labels, which can hold none", spark_connect().with("/metadata/labels/team", "a.b-c_d"), ""),
             ("nothing at all", spark_connect().with("/spec/sparkConf", Value::Null), ""),
+            ("an operator that quotes", conf("spark.a", "x y").beside_operator("2.6.0"), ""),
+            ("one that does not", conf("spark.a", "x y").beside_operator("2.5.2"), "spec.sparkConf[spark.a]: "),
             ("what is no text", spark_connect().with("/spec/sparkConf", json!({"spark.a": 1, "spark.b": null})), ""),
         ] {
             let told = told(&resource);

@@ -3,7 +3,7 @@
 //! Operator 2.4.0 gives `sparkConf` to spark-submit before what it makes of the resource's own fields, and of two values spark-submit
 //! takes the last (internal/controller/sparkapplication/submission.go, internal/controller/sparkconnect/options.go). An option such as
 //! `--name` beats its key wherever it stands (`SparkSubmitArguments.scala`). From 2.5.2 on its webhook refuses some keys altogether
-//! (internal/webhook/sparkconf_validator.go). A key that says the same as the field is nothing to find.
+//! (`internal/webhook/sparkconf_validator.go`). A key that says the same as the field is nothing to find.
 
 use crate::policy::document::Json;
 use crate::policy::field_path::FieldPath;

@@ -1,7 +1,7 @@
 //! `unknown-volume`: every mount of the pods that will be made has its volume.
 //!
 //! The operator's webhook leaves a mount out whose volume it does not find in `spec.volumes`, and says nothing; of the others it adds only
-//! those that the section's `volumeMounts` name (`addVolumes` in internal/webhook/sparkpod_defaulter.go of operator 2.4.0), so that a
+//! those that the section's `volumeMounts` name (`addVolumes` in `internal/webhook/sparkpod_defaulter.go` of operator 2.4.0), so that a
 //! sidecar's mount may find none. A `SparkConnect`'s templates become pods as they are, and the API server refuses those, to nobody
 //! who would say so.
 

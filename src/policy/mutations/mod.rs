@@ -63,6 +63,12 @@ impl Case<'_> {
             && !entries(declined).any(|name| name == mutation.name())
     }
 
+    /// Whether whatever operator looks after this namespace is surely of this version or newer.
+    #[must_use]
+    pub fn operator_is_at_least(&self, version: (u32, u32)) -> bool {
+        self.snapshot.operators.as_ref().is_some_and(|all| all.are_at_least(self.request.namespace, version))
+    }
+
     /// What comes of what a check finds here: nothing where the policy does not want it in this namespace.
     #[must_use]
     pub fn level_of(&self, check: Check) -> Level {

@@ -3,7 +3,7 @@
 //!
 //! Of a `SparkApplication` Spark makes the pod (deploy/k8s/features and submit/KubernetesClientApplication.scala of Spark 3.5 and 4), with
 //! the configuration that operator 2.4.0 gives it (internal/controller/sparkapplication/submission.go), and then the operator's webhook adds
-//! what Spark has no setting for (internal/webhook/sparkpod_defaulter.go). Of a `SparkConnect` the operator makes the server's pod itself
+//! what Spark has no setting for (`internal/webhook/sparkpod_defaulter.go`). Of a `SparkConnect` the operator makes the server's pod itself
 //! (internal/controller/sparkconnect/reconciler.go), and Spark, in that pod, the executors'. None of them looks at what is there
 //! already, but for what is said below.
 
@@ -178,43 +178,43 @@ impl<'a> Maker<'_, 'a> {
     }
 
     fn driver(&self) -> PodToBe {
-        let mut pod = self.from_template(sparks_container);
+        let mut pod = self.of_template(sparks_container);
         self.add_what_spark_is_told(&mut pod);
         // The operator always gives Spark a template of executors, which the driver reads.
         pod.add("/opt/spark/pod-template", "pod-template-volume", &Origin::Own("the template of executors"));
-        self.add_local_directories(&mut pod, &LocalDirectories::of_driver(self));
+        add_local_directories(&mut pod, &LocalDirectories::of_driver(self));
         pod.add("/opt/spark/conf", "spark-conf-volume-driver", &Origin::Own("Spark's configuration"));
         self.add_what_the_webhook_adds(&mut pod);
         pod
     }
 
     fn executor(&self) -> PodToBe {
-        let mut pod = self.from_template(sparks_container);
+        let mut pod = self.of_template(sparks_container);
         self.add_what_spark_is_told(&mut pod);
         let driver = Maker { resource: self.resource, section: "driver" };
-        self.add_local_directories(&mut pod, &LocalDirectories::of_executor(&driver));
+        add_local_directories(&mut pod, &LocalDirectories::of_executor(&driver));
         self.add_executor_configuration(&mut pod);
         self.add_what_the_webhook_adds(&mut pod);
         pod
     }
 
     fn connect_server(&self) -> PodToBe {
-        let mut pod = self.from_template(connect_container);
+        let mut pod = self.of_template(connect_container);
         let own = Origin::Own("the template of executors");
         pod.add("/tmp/spark/executor-pod-template.yaml", "spark-conf", &own);
         pod
     }
 
     fn executor_of_connect(&self) -> PodToBe {
-        let mut pod = self.from_template(sparks_container);
+        let mut pod = self.of_template(sparks_container);
         self.add_what_spark_is_told(&mut pod);
-        self.add_local_directories(&mut pod, &LocalDirectories::of_connect(self));
+        add_local_directories(&mut pod, &LocalDirectories::of_connect(self));
         self.add_executor_configuration(&mut pod);
         pod
     }
 
     /// What the template holds, Spark's container in front.
-    fn from_template(&self, choose: fn(&[Container<'_>], &str) -> usize) -> PodToBe {
+    fn of_template(&self, choose: fn(&[Container<'_>], &str) -> usize) -> PodToBe {
         let mut pod = PodToBe::default();
         let spec = self.own().get("template").get("spec");
         let at = self.path().then(["template", "spec"]);
@@ -309,24 +309,6 @@ impl<'a> Maker<'_, 'a> {
         volumes.filter(|volume| volume.get("name").as_str() == Some(name)).last()
     }
 
-    /// Spark makes volumes of its own for local directories only where no mount is named after one.
-    fn add_local_directories(&self, pod: &mut PodToBe, directories: &LocalDirectories<'_>) {
-        let spark = pod.containers.first().map(|it| it.mounts.as_slice()).unwrap_or_default();
-        if spark.iter().any(|mount| mount.volume.starts_with(LOCAL_DIRECTORY)) {
-            return;
-        }
-        match directories {
-            LocalDirectories::Unknown => {
-                pod.add_volume(format!("{LOCAL_DIRECTORY}1"), &Origin::Own("Spark's local directory"));
-            }
-            LocalDirectories::At(paths) => {
-                for (index, (path, from)) in paths.iter().enumerate() {
-                    pod.add(path, format!("{LOCAL_DIRECTORY}{}", index + 1), from);
-                }
-            }
-        }
-    }
-
     /// Executors have a configuration of their own since Spark 3.1 (SPARK-30985), unless it is switched off.
     fn add_executor_configuration(&self, pod: &mut PodToBe) {
         let version = self.resource.spark_version().and_then(SparkVersion::parse);
@@ -408,6 +390,24 @@ impl<'a> Maker<'_, 'a> {
             let volume = format!("{}-prom-conf-vol", self.resource.metadata().name());
             pod.add_volume(volume.clone(), &from);
             pod.mount(container, "/etc/metrics/conf", volume, &from);
+        }
+    }
+}
+
+/// Spark makes volumes of its own for local directories only where no mount is named after one.
+fn add_local_directories(pod: &mut PodToBe, directories: &LocalDirectories<'_>) {
+    let spark = pod.containers.first().map(|it| it.mounts.as_slice()).unwrap_or_default();
+    if spark.iter().any(|mount| mount.volume.starts_with(LOCAL_DIRECTORY)) {
+        return;
+    }
+    match directories {
+        LocalDirectories::Unknown => {
+            pod.add_volume(format!("{LOCAL_DIRECTORY}1"), &Origin::Own("Spark's local directory"));
+        }
+        LocalDirectories::At(paths) => {
+            for (index, (path, from)) in paths.iter().enumerate() {
+                pod.add(path, format!("{LOCAL_DIRECTORY}{}", index + 1), from);
+            }
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The API server's audit log: what it says of the requests that changed something in a namespace.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::Path,
+};
 
 use serde_json::Value;
 
@@ -19,6 +23,12 @@ rules:
   resources:
   - {group: '', resources: [pods]}
   - {group: sparkoperator.k8s.io}
+# Whether an account uses all of its rights.
+- level: Metadata
+  users: ['system:serviceaccount:spark-admission:spark-admission']
+  resources:
+  - {group: '', resources: [secrets]}
+  - {group: admissionregistration.k8s.io}
 - level: None
 ";
 
@@ -33,6 +43,16 @@ pub fn events(folder: &Path, namespace: &str) -> Vec<Event> {
     // The last line may be half written.
     let events = lines.filter_map(|line| serde_json::from_str(line).ok()).map(Event);
     events.filter(|event| event.0["objectRef"]["namespace"] == namespace).collect()
+}
+
+/// What a user has asked for, each as `VERB RESOURCE`.
+pub fn asked_by(folder: &Path, user: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(folder.join(LOG)).unwrap();
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let events = events.filter(|event| event["user"]["username"] == user);
+    let asked =
+        |event: Value| Some(format!("{} {}", event["verb"].as_str()?, event["objectRef"]["resource"].as_str()?));
+    events.filter_map(asked).collect()
 }
 
 impl Event {

@@ -28,6 +28,7 @@ mod spark;
 mod webhook;
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -49,7 +50,7 @@ pub use kubelet::Kubelet;
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
 pub use spark::{JAR, PACKAGE, Running, Spark};
-pub use webhook::{Registered, probe, register};
+pub use webhook::{Registered, manifests, probe, register};
 
 use crate::support::pki::Ca;
 use processes::Processes;
@@ -168,6 +169,11 @@ impl Cluster {
         cluster.prepare(programs.path("spark-operator-crds"), started + START).await?;
         cluster.announce(started).await;
         Ok(cluster)
+    }
+
+    /// What a user has asked for, each as `VERB RESOURCE`, of what the audit policy names.
+    pub fn asked_by(&self, user: &str) -> BTreeSet<String> {
+        audit::asked_by(self.processes.folder(), user)
     }
 
     /// Starts the scheduler and the controllers, for whoever needs them; the others do not mind.

@@ -200,6 +200,11 @@ impl Namespace {
         send(&self.client, "PATCH", path, &format!("application/{MERGE}"), change).await
     }
 
+    /// A JSON Patch of something that is in no namespace.
+    pub async fn json_patch_at(&self, path: &str, operations: &Value) -> Answer {
+        send(&self.client, "PATCH", path, "application/json-patch+json", operations).await
+    }
+
     pub async fn merge_status(&self, object: &Value, patch: &Value) -> Answer {
         send(&self.client, "PATCH", &(self.path_of(object) + "/status"), &format!("application/{MERGE}"), patch).await
     }

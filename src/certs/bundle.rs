@@ -1,0 +1,181 @@
+//! Certificates that somebody trusts, such as those of a `caBundle`, and whether a server's certificate is good for them.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rustls::{
+    CertificateError, RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// Certificates in the order in which they stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bundle(Vec<CertificateDer<'static>>);
+
+/// What a person is told of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Its subject's common name.
+    pub name: String,
+    /// The DNS names and addresses that it is for.
+    pub hosts: Vec<String>,
+    /// When it expires, in seconds since 1970.
+    pub not_after: i64,
+}
+
+impl Bundle {
+    /// Reads PEM text; what is none holds no certificate.
+    #[must_use]
+    pub fn from_pem(pem: &[u8]) -> Self {
+        Self(CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().unwrap_or_default())
+    }
+
+    /// These certificates.
+    #[must_use]
+    pub fn of(certificates: &[CertificateDer<'static>]) -> Self {
+        Self(certificates.to_vec())
+    }
+
+    /// As PEM text.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let pem = |der: &CertificateDer<'_>| {
+            format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", in_lines(&STANDARD.encode(der)))
+        };
+        self.0.iter().map(pem).collect()
+    }
+
+    /// The certificates.
+    #[must_use]
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.0
+    }
+
+    /// Why somebody who trusts these would refuse a server's certificate (the first; what it needs is behind it) for a host.
+    #[must_use]
+    pub fn refuses(&self, chain: &[CertificateDer<'static>], host: &str, at: SystemTime) -> Option<String> {
+        let (Some((leaf, chain)), Ok(name)) = (chain.split_first(), ServerName::try_from(host.to_owned())) else {
+            return Some("there is no certificate".to_owned());
+        };
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.0.iter().cloned());
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build() else {
+            return Some("nobody is trusted".to_owned());
+        };
+        let at = UnixTime::since_unix_epoch(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO));
+        match verifier.verify_server_cert(leaf, chain, &name, &[], at).err()? {
+            rustls::Error::InvalidCertificate(why) => why_refused(&why, host, self.0.contains(leaf)),
+            error => Some(error.to_string()),
+        }
+    }
+}
+
+/// What is wrong with a certificate, as Go's verification would see it: to it a certificate that is itself trusted needs no signature
+/// (crypto/x509, Certificate.Verify).
+fn why_refused(why: &CertificateError, host: &str, is_itself_trusted: bool) -> Option<String> {
+    use CertificateError as Is;
+    match why {
+        Is::UnknownIssuer | Is::BadSignature if is_itself_trusted => None,
+        Is::UnknownIssuer | Is::BadSignature => Some("is not signed by what is trusted".to_owned()),
+        Is::Expired | Is::ExpiredContext { .. } => Some("has expired".to_owned()),
+        Is::NotValidYet | Is::NotValidYetContext { .. } => Some("is not valid yet".to_owned()),
+        Is::NotValidForName | Is::NotValidForNameContext { .. } => Some(format!("is not for {host}")),
+        other => Some(other.to_string()),
+    }
+}
+
+/// What a certificate says of itself; none where it cannot be read.
+#[must_use]
+pub fn describe(certificate: &CertificateDer<'_>) -> Option<Described> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let name = parsed.subject().iter_common_name().find_map(|name| name.as_str().ok()).unwrap_or_default().to_owned();
+    Some(Described { name, hosts: hosts(&parsed), not_after: parsed.validity().not_after.timestamp() })
+}
+
+fn hosts(certificate: &X509Certificate<'_>) -> Vec<String> {
+    use x509_parser::extensions::GeneralName;
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let host = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(octets) => match octets.len() {
+            4 => <[u8; 4]>::try_from(*octets).ok().map(|octets| std::net::IpAddr::from(octets).to_string()),
+            _ => <[u8; 16]>::try_from(*octets).ok().map(|octets| std::net::IpAddr::from(octets).to_string()),
+        },
+        _ => None,
+    };
+    names.value.general_names.iter().filter_map(host).collect()
+}
+
+/// Lines of 64 characters, as openssl wants them.
+fn in_lines(text: &str) -> String {
+    let mut lines = String::with_capacity(text.len() + text.len() / 64);
+    for (place, character) in text.chars().enumerate() {
+        if place > 0 && place % 64 == 0 {
+            lines.push('\n');
+        }
+        lines.push(character);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::authority::{Made, make_authority, make_certificate};
+    use rcgen::{Issuer, KeyPair};
+
+    const DAY: Duration = Duration::from_hours(24);
+    const HOST: &str = "webhook.example.svc";
+
+    fn leaf(authority: &Made, life: Duration) -> Vec<CertificateDer<'static>> {
+        let key = KeyPair::from_pem(&authority.key).unwrap();
+        let issuer = Issuer::from_ca_cert_pem(&authority.certificate, key).unwrap();
+        let made = make_certificate(&issuer, vec![HOST.into(), "10.1.2.3".into()], SystemTime::now(), life).unwrap();
+        Bundle::from_pem(made.certificate.as_bytes()).certificates().to_vec()
+    }
+
+    #[test]
+    fn refuses_what_the_api_server_would() {
+        let now = SystemTime::now();
+        let [ours, theirs] = ["ours", "theirs"].map(|name| make_authority(name, now, 2 * DAY).unwrap());
+        let bundle = |pems: &[&Made]| {
+            Bundle::from_pem(pems.iter().map(|made| made.certificate.as_str()).collect::<String>().as_bytes())
+        };
+        let leaf = leaf(&ours, DAY);
+        let itself = Bundle::of(&leaf);
+        for (case, trusted, host, at, expected) in [
+            ("the right CA", bundle(&[&ours]), HOST, now, None),
+            ("one of two", bundle(&[&theirs, &ours]), HOST, now, None),
+            ("an address", bundle(&[&ours]), "10.1.2.3", now, None),
+            ("itself", itself, HOST, now, None),
+            ("another CA", bundle(&[&theirs]), HOST, now, Some("is not signed by what is trusted")),
+            ("no CA", Bundle::default(), HOST, now, Some("nobody is trusted")),
+            ("too late", bundle(&[&ours]), HOST, now + 2 * DAY, Some("has expired")),
+            ("too early", bundle(&[&ours]), HOST, now - 2 * DAY, Some("is not valid yet")),
+            ("another name", bundle(&[&ours]), "other.example.svc", now, Some("is not for other.example.svc")),
+        ] {
+            assert_eq!(trusted.refuses(&leaf, host, at).as_deref(), expected, "{case}");
+        }
+        assert_eq!(itself_described(&leaf).hosts, [HOST, "10.1.2.3"]);
+    }
+
+    fn itself_described(leaf: &[CertificateDer<'_>]) -> Described {
+        describe(&leaf[0]).unwrap()
+    }
+
+    #[test]
+    fn what_is_read_is_written() {
+        let pem = make_authority("ours", SystemTime::now(), DAY).unwrap().certificate;
+        let bundle = Bundle::from_pem(pem.as_bytes());
+        assert_eq!(Bundle::from_pem(bundle.to_pem().as_bytes()), bundle);
+        assert_eq!(bundle.certificates().len(), 1);
+        assert_eq!(Bundle::from_pem(b"nonsense"), Bundle::default());
+    }
+}
