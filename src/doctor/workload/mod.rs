@@ -26,7 +26,7 @@ mod submission;
 mod told;
 mod unanswered;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{
     Finding, Level, LogKey, Look, ObjectName, Observed, Symptom,
@@ -120,17 +120,15 @@ pub(super) fn explains(observed: &Observed, resource: &Resource) -> bool {
     unanswered::explained(observed, resource).is_some()
 }
 
-/// The logs that findings are made of: only of pods that are in trouble, since each is a request.
+/// The logs that findings are made of: only of pods that are in trouble, since each is a request. Those come first that ended.
 #[must_use]
 pub fn logs_wanted(pods: &[Pod]) -> Vec<LogKey> {
     let running = pods.iter().filter(|pod| executors::lacks_executors(pods, pod)).filter_map(|pod| {
         let running = pod.statuses().find(|status| status.state.running.is_some())?;
         Some(key(pod, &running.name, false))
     });
-    let mut wanted: Vec<_> = pods.iter().flat_map(logs_of).chain(running).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted
+    let mut seen = HashSet::new();
+    pods.iter().flat_map(logs_of).chain(running).filter(|key| seen.insert(key.clone())).collect()
 }
 
 /// A container that has ended badly, or is being started again and again, has said why: before the restart, where it was restarted.
