@@ -71,6 +71,11 @@ golden: ## Writes the golden files anew; look at what git says has changed
 	UPDATE_GOLDEN=1 cargo test --test review_command --test false_alarms
 	@git status --short -- tests
 
+.PHONY: manifests
+manifests: ## Writes what is made from the chart anew: install.yaml, kustomize, the table of values; look at what git says has changed
+	UPDATE_MANIFESTS=1 cargo test --test charts generated::
+	@git status --short -- manifests
+
 .PHONY: deny
 deny: ## Checks the dependencies: licences, sources, duplicates
 	@scripts/cargo-deny $(CARGO_DENY_VERSION) check --hide-inclusion-graph $(DENY_CHECKS)
