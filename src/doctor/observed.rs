@@ -156,6 +156,8 @@ pub struct Observed {
     pub roles: Seen<Vec<Role>>,
     /// The ends of the logs that [`super::workload::logs_wanted`] asked for.
     pub logs: BTreeMap<LogKey, Seen<String>>,
+    /// That some were not read, because there are too many.
+    pub unread: Option<Unseen>,
 }
 
 impl Observed {
@@ -190,6 +192,7 @@ impl Observed {
             bindings: unseen(),
             roles: unseen(),
             logs: BTreeMap::new(),
+            unread: None,
         }
     }
 
@@ -221,6 +224,7 @@ impl Observed {
         all.extend(self.dry_runs.iter().filter_map(|(_, answer)| of(answer)));
         all.extend(self.missing_rights.values().filter_map(of));
         all.extend(self.logs.values().filter_map(of));
+        all.extend(&self.unread);
         let mut said = BTreeSet::new();
         all.retain(|unseen| said.insert(&unseen.what));
         all

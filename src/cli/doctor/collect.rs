@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// How many logs are read: where hundreds of pods are in trouble, they are in the same.
+const LOGS: usize = 100;
+
 pub(super) const PODS: Kind = Kind::core("pods");
 const EVENTS: Kind = Kind::core("events");
 const ACCOUNTS: Kind = Kind::core("serviceaccounts");
@@ -88,7 +91,9 @@ pub(super) async fn collect(
 
 /// What depends on what was seen: rights of the accounts in use, logs of what is in trouble, and what webhooks answer.
 async fn look_closer(asking: &Asking, observed: &mut Observed, may_dry_run: bool) {
-    let wanted = logs_wanted(observed);
+    let mut wanted = logs_wanted(observed);
+    let left = wanted.split_off(wanted.len().min(LOGS));
+    observed.unread = not_read(left.len());
     let (logs, missing_rights, certificates, dry_runs) = tokio::join!(
         join_all(wanted.into_iter().map(async |key| (key.clone(), asking.log(&key).await))),
         super::rights::missing(asking, observed),
@@ -101,9 +106,19 @@ async fn look_closer(asking: &Asking, observed: &mut Observed, may_dry_run: bool
     (observed.bindings, observed.roles) = super::rights::given(asking, observed).await;
 }
 
-fn logs_wanted(observed: &Observed) -> BTreeSet<LogKey> {
+/// The operator's first: they say most.
+fn logs_wanted(observed: &Observed) -> Vec<LogKey> {
     let of_work = observed.pods.iter().flat_map(|pods| workload::logs_wanted(pods));
-    of_work.chain(platform::logs_wanted(observed)).collect()
+    platform::logs_wanted(observed).into_iter().chain(of_work).collect()
+}
+
+/// What is said of logs that were not read, where there are any.
+fn not_read(count: usize) -> Option<Unseen> {
+    (count > 0).then(|| Unseen {
+        what: format!("read {count} more logs"),
+        why: format!("{LOGS} are read at most; ask for an application or a pod by its name"),
+        rule: None,
+    })
 }
 
 /// Objects as structs. One that cannot be read is left out: the API server keeps none of its own kinds that it cannot read itself.

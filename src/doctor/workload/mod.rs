@@ -26,10 +26,10 @@ mod submission;
 mod told;
 mod unanswered;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Finding, Level, LogKey, Look, Observed, Symptom,
+    Finding, Level, LogKey, Look, ObjectName, Observed, Symptom,
     objects::{Pod, Resource},
 };
 use crate::policy::subject::ResourceKind;
@@ -105,22 +105,30 @@ fn is_done(about: &About<'_>) -> bool {
         .is_some_and(|resource| resource.kind == ResourceKind::SparkApplication && DONE.contains(&resource.state()))
 }
 
+/// Whether a symptom of an object, or of a pod that was made of it, is told already.
+fn tells(observed: &Observed, findings: &[Finding], symptom: Symptom, object: &ObjectName) -> bool {
+    let is_pods = |pod: &ObjectName| {
+        let made_of = |pod: &Pod| observed.resources().any(|it| it.object() == *object && about::owns(it, pod));
+        observed.pods().any(|it| it.object() == *pod && made_of(it))
+    };
+    let same = |finding: &&Finding| finding.symptom == symptom;
+    findings.iter().filter(same).any(|finding| finding.object == *object || is_pods(&finding.object))
+}
+
 /// Whether it is told why a resource has no status.
 pub(super) fn explains(observed: &Observed, resource: &Resource) -> bool {
     unanswered::explained(observed, resource).is_some()
 }
 
-/// The logs that findings are made of: only of pods that are in trouble, since each is a request.
+/// The logs that findings are made of: only of pods that are in trouble, since each is a request. Those come first that ended.
 #[must_use]
 pub fn logs_wanted(pods: &[Pod]) -> Vec<LogKey> {
     let running = pods.iter().filter(|pod| executors::lacks_executors(pods, pod)).filter_map(|pod| {
         let running = pod.statuses().find(|status| status.state.running.is_some())?;
         Some(key(pod, &running.name, false))
     });
-    let mut wanted: Vec<_> = pods.iter().flat_map(logs_of).chain(running).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted
+    let mut seen = HashSet::new();
+    pods.iter().flat_map(logs_of).chain(running).filter(|key| seen.insert(key.clone())).collect()
 }
 
 /// A container that has ended badly, or is being started again and again, has said why: before the restart, where it was restarted.

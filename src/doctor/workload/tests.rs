@@ -4,12 +4,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::doctor::testing::{NOW, found, observed};
+use crate::doctor::testing::{found, observed};
 
 const OLD: &str = "2026-11-22T09:00:00Z";
 
 fn pod(name: &str, role: &str, status: Value) -> Value {
-    json!({
+    let mut pod = json!({
         "kind": "Pod",
         "metadata": {
             "name": name, "namespace": "team-a", "uid": name, "creationTimestamp": OLD,
@@ -18,13 +18,17 @@ fn pod(name: &str, role: &str, status: Value) -> Value {
         "spec": {
             "nodeName": "node-1", "serviceAccountName": "spark",
             "containers": [{"name": format!("spark-kubernetes-{role}"), "image": "apache/spark:3.5.9"}]
-        },
-        "status": status
-    })
+        }
+    });
+    pod["status"] = status;
+    pod
 }
 
 fn container(role: &str, state: Value) -> Value {
-    json!({"phase": "Running", "containerStatuses": [{"name": format!("spark-kubernetes-{role}"), "ready": true, "state": state}]})
+    let name = format!("spark-kubernetes-{role}");
+    let mut status = json!({"phase": "Running", "containerStatuses": [{"name": name, "ready": true}]});
+    status["containerStatuses"][0]["state"] = state;
+    status
 }
 
 fn running(role: &str) -> Value {
@@ -204,7 +208,6 @@ fn a_server_that_flaps_is_a_warning_and_one_that_has_recovered_nothing() {
         status["lastState"] = json!({"terminated": {"exitCode": 101, "reason": "Error"}});
         server
     };
-    assert!(NOW > 0);
     let flapping = ["warning container-failed Pod team-a/analytics-server: spark-kubernetes-driver ended with 101"];
     assert_eq!(all(&[server(5, 10, false)], &[]), flapping);
     for (case, server) in [
@@ -241,7 +244,7 @@ fn cures_are_written_for_whoever_made_the_pod() {
     let log = "Error: Failed to load class org.apache.spark.sql.connect.service.SparkConnectServer.";
     let cure = |resources: &[Value]| {
         let driver = pod("pi-driver", "driver", failed("driver", 101, "Error"));
-        let mut observed = observed(&[&[driver.clone()], resources].concat());
+        let mut observed = observed(&[std::slice::from_ref(&driver), resources].concat());
         let driver = Pod::read(driver).unwrap();
         observed.logs.insert(key(&driver, "spark-kubernetes-driver", false), Ok(log.to_owned()));
         let mut findings = Vec::new();
@@ -267,6 +270,20 @@ fn cures_are_written_for_whoever_made_the_pod() {
     scheduled["metadata"]["ownerReferences"] = json!([{"kind": "ScheduledSparkApplication", "name": "nightly"}]);
     let copy = cure(&[scheduled]);
     assert!(copy.starts_with("kubectl patch scheduledsparkapplication nightly -n team-a --type merge -p '{\"spec\":{\"template\":{\"sparkConf\""), "{copy}");
+}
+
+#[test]
+fn what_a_check_would_have_refused_is_not_told_beside_what_came_of_it() {
+    let mut application = application("FAILED", "Driver memory must be a positive number");
+    application["spec"]["driver"]["memory"] = "1.5g".into();
+    let told = |application: &Value| {
+        let findings = crate::doctor::diagnose(&observed(std::slice::from_ref(application)));
+        let about_it = findings.into_iter().filter(|finding| finding.object.kind == "SparkApplication");
+        about_it.map(|finding| finding.symptom).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&application), [Symptom::HeapSize]);
+    application["status"]["applicationState"]["errorMessage"] = "something new".into();
+    assert_eq!(told(&application), [Symptom::FailsCheck, Symptom::SubmissionFailed]);
 }
 
 #[test]
