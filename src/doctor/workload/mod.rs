@@ -42,6 +42,9 @@ pub const ALL: &[Look] = &[pods, submission::look, unanswered::look, checks::loo
 /// The states of an application that is over and was well.
 const DONE: [&str; 2] = ["COMPLETED", "SUCCEEDING"];
 
+/// How many logs of drivers that run are read at most: what keeps executors away keeps them from all drivers of a namespace.
+const MOST_RUNNING: usize = 50;
+
 /// One finding at most for each pod that is in trouble; executors of one application that have the same trouble are one finding.
 fn pods(observed: &Observed, findings: &mut Vec<Finding>) {
     let mut of_executors: BTreeMap<(String, Symptom), (Finding, usize)> = BTreeMap::new();
@@ -127,6 +130,7 @@ pub fn logs_wanted(pods: &[Pod]) -> Vec<LogKey> {
         let running = pod.statuses().find(|status| status.state.running.is_some())?;
         Some(key(pod, &running.name, false))
     });
+    let running = running.take(MOST_RUNNING);
     let mut wanted: Vec<_> = pods.iter().flat_map(logs_of).chain(running).collect();
     wanted.sort_unstable();
     wanted.dedup();
