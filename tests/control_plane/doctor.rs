@@ -587,6 +587,32 @@ async fn names_and_namespaces_are_kubectls() {
     }
 }
 
+/// It came in before the webhook; what its checks would say now is said, and what its mutations would do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_check_would_refuse_is_found_in_what_is_there_already() {
+    let here = Namespace::new().await;
+    let terminal = Terminal::of(here.cluster()).await;
+    let mut wrong = application("pi", "default");
+    wrong["spec"]["driver"]["memory"] = "512Mi".into();
+    here.create(&wrong).await.object();
+    let say = || terminal.doctor(&["-n", &here.name, "--no-dry-run"]);
+    let diagnosis = say();
+    let found = diagnosis.the("fails-check");
+    assert_eq!((&found["level"], &found["object"]["name"]), (&json!("error"), &json!("pi")), "{found:#}");
+    assert!(evidence(found).contains("spec.driver.memory: "), "{found:#}");
+    assert!(found["cure"]["sentence"].as_str().unwrap().contains("docs/checks.md#spark-memory"), "{found:#}");
+    here.merge(&wrong, &json!({"spec": {"driver": {"memory": "512m"}, "deps": {"packages": ["a:b:1"]}}}))
+        .await
+        .object();
+    let mended = say().found();
+    assert!(mended.iter().all(|found| !found.starts_with("fails-check")), "{mended:?}");
+    let shown = terminal.shell(&format!("spark-admission doctor -n {} pi --no-dry-run || true", here.name));
+    let line = format!("SparkApplication {}/pi: not changed; created now, it would be changed by ivy-dir", here.name);
+    assert!(shown.contains(&line), "{shown}");
+    let help = terminal.shell("kubectl spark-admission doctor --help");
+    assert!(help.contains("Usage: kubectl spark-admission doctor [OPTIONS] [NAME]"), "{help}");
+}
+
 /// Somebody who may look at nothing is told of each thing which rule it takes; with just these rules nothing is missing any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_may_not_be_looked_at_is_said_with_the_rule_that_it_takes() {
