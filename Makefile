@@ -19,7 +19,7 @@ demo: ## Starts the server, sends it a real Spark driver and a SparkConnect over
 	@cargo run --quiet --example demo
 
 .PHONY: test
-test: control-plane spark ## Runs every test, and says how many ran and which were skipped
+test: control-plane spark static-binary ## Runs every test, and says how many ran and which were skipped
 	@scripts/test
 
 .PHONY: test-unit
@@ -44,6 +44,14 @@ control-plane: ## Builds etcd, Kubernetes, the Spark operator, Helm and kubectl 
 .PHONY: spark
 spark: ## Gets the Spark releases that the tests run, where they are not yet there; needs Java and Python
 	@scripts/spark >/dev/null
+
+.PHONY: static-binary
+static-binary: ## Builds target/static/spark-admission, the one file of the image
+	scripts/static-binary
+
+.PHONY: image
+image: static-binary ## Builds the image of that binary, with buildah
+	buildah build --build-context build=target/static --build-arg REVISION=$$(git rev-parse HEAD) -t spark-admission .
 
 .PHONY: lint
 lint: ## Checks the format, and lets clippy read everything
@@ -70,6 +78,11 @@ bench-nodes: control-plane ## Measures what five thousand nodes cost the server,
 golden: ## Writes the golden files anew; look at what git says has changed
 	UPDATE_GOLDEN=1 cargo test --test review_command --test false_alarms
 	@git status --short -- tests
+
+.PHONY: manifests
+manifests: ## Writes what is made from the chart anew: install.yaml, kustomize, the table of values; look at what git says has changed
+	UPDATE_MANIFESTS=1 cargo test --test charts generated::
+	@git status --short -- manifests
 
 .PHONY: deny
 deny: ## Checks the dependencies: licences, sources, duplicates

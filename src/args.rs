@@ -12,7 +12,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use crate::{
     cli::{
         certs::CertsCommand, doctor::DoctorCommand, ivy_clean::IvyCleanCommand, nodes::NodesCommand,
-        policy::PolicyCommand, review::ReviewCommand,
+        policy::PolicyCommand, probe::ProbeCommand, review::ReviewCommand,
     },
     cluster::{SecretName, WebhookUrl},
     duration,
@@ -66,6 +66,8 @@ pub enum Command {
     Nodes(NodesCommand),
     /// Find out what went wrong with Spark's work in a cluster, and what cures it
     Doctor(DoctorCommand),
+    /// See that the API server asks the webhook, in a dry run
+    Probe(ProbeCommand),
     /// Remove Ivy directories by age and size, none that is in use
     ///
     /// For the operator's controller, where every application leaves the packages that it was submitted with.
@@ -181,6 +183,13 @@ pub struct ServeArguments {
     /// Remove what was registered, and end
     #[arg(long, env = "SPARK_ADMISSION_UNREGISTER")]
     pub unregister: bool,
+
+    /// Remove what a chart installed too: for the chart's own hook
+    ///
+    /// Where the label app.kubernetes.io/instance of the webhook configurations has this value. Without it, what --register did not
+    /// make is left as it is.
+    #[arg(long, env = "SPARK_ADMISSION_INSTANCE", value_name = "NAME", requires = "unregister")]
+    pub instance: Option<String>,
 
     /// How the API server reaches this server, for --register: https://HOST:PORT
     ///

@@ -20,6 +20,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Policy(policy) => printed(|input, output, errors| policy.run(input, output, errors)),
         Command::Nodes(nodes) => printed(|_, output, errors| nodes.run(output, errors)),
         Command::Doctor(doctor) => printed(|_, output, errors| doctor.run(output, errors)),
+        Command::Probe(probe) => printed(|_, output, errors| probe.run(output, errors)),
         Command::IvyClean(clean) => printed(|_, output, errors| clean.run(output, errors)),
         Command::Certs(certs) => printed(|_, output, errors| certs.run(output, errors)),
         Command::Completions { shell } => printed(|_, output, _| completions(shell, output)),

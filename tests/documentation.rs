@@ -24,7 +24,8 @@ fn page(path: &str) -> String {
 
 /// The pages in the repository's root, and those of administrators.
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<_> = [root().to_owned(), root().join("docs"), root().join("certs")]
+    let mut pages: Vec<_> = ["", "docs", "certs", "manifests/helm/spark-admission"]
+        .map(|folder| root().join(folder))
         .iter()
         .flat_map(|folder| fs::read_dir(folder).unwrap())
         .map(|entry| entry.unwrap().path())

@@ -40,13 +40,14 @@ fn client(serving: &Serving, state: &Path) -> Client {
 async fn the_script_for_a_development_ca_makes_what_can_be_served_with() {
     let folder = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("certs/development-ca.sh");
-    let make = |names: &[&str]| Command::new(&script).arg("--folder").arg(folder.path()).args(names).output().unwrap();
-    let nothing = make(&[]);
+    let run_script =
+        |names: &[&str]| Command::new(&script).arg("--folder").arg(folder.path()).args(names).output().unwrap();
+    let nothing = run_script(&[]);
     assert_eq!(nothing.status.code(), Some(2), "{}", String::from_utf8_lossy(&nothing.stderr));
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     let mut authorities = Vec::new();
     for _ in 0..2 {
-        let made = make(&["spark-admission.operators.svc", "localhost", "127.0.0.1"]);
+        let made = run_script(&["spark-admission.operators.svc", "localhost", "127.0.0.1"]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         authorities.push(read("ca.crt"));
     }

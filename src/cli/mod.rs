@@ -6,4 +6,5 @@ pub mod ivy_clean;
 pub mod nodes;
 mod objects;
 pub mod policy;
+pub mod probe;
 pub mod review;

@@ -13,6 +13,7 @@
 
 mod access;
 mod changes;
+mod dry_run;
 pub mod labelling;
 mod listing;
 mod lookups;

@@ -15,6 +15,8 @@ const MANIFEST: &str = include_str!("../../manifests/webhook.yaml");
 pub(super) const FIELD_MANAGER: &str = "spark-admission";
 /// What the name of every webhook of ours ends with.
 pub(super) const OURS: &str = ".spark-admission.io";
+/// The label by which a chart says which instance of it an object belongs to.
+const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The namespace of the Service in the manifest: no server at a URL lives in it.
 const SERVICE_NAMESPACE: &str = "spark-admission";
 /// How the manifest asks for the notebooks of the default policy.
@@ -81,15 +83,15 @@ impl Registration<'_> {
     }
 }
 
-/// Removes what is registered under a name, and says of which kinds that was.
+/// Removes what is registered under a name, and says of which kinds that was; what a chart installed only as this instance of it.
 ///
 /// # Errors
 /// Nobody answered, it is not allowed, or the name is somebody else's.
-pub async fn unregister(cluster: &Cluster, name: &str) -> Result<Vec<String>, Error> {
+pub async fn unregister(cluster: &Cluster, name: &str, instance: Option<&str>) -> Result<Vec<String>, Error> {
     let mut removed = Vec::new();
     for configuration in manifests(name) {
         if let Some(found) = find(cluster, &configuration).await? {
-            if !was_registered(&found) {
+            if !was_registered(&found) && !is_of(&found, instance) {
                 return Err(Error::NotRegistered { what: named(&configuration) });
             }
             remove(cluster, &configuration).await?;
@@ -118,6 +120,11 @@ async fn find(cluster: &Cluster, configuration: &Value) -> Result<Option<Value>,
 fn was_registered(found: &Value) -> bool {
     let mut managers = found["metadata"]["managedFields"].as_array().into_iter().flatten();
     managers.any(|entry| entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply")
+}
+
+/// Whether it was installed as an instance of a chart.
+fn is_of(found: &Value, instance: Option<&str>) -> bool {
+    instance.is_some_and(|instance| found["metadata"]["labels"][INSTANCE] == instance)
 }
 
 async fn apply(cluster: &Cluster, configuration: &Value, query: &str) -> Result<(), Error> {

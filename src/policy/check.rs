@@ -45,6 +45,12 @@ macro_rules! checks {
                 match self { $(Self::$check => $name,)+ }
             }
 
+            /// Its key in the audit log: some mutations have names of checks, and of two values of one key the API server keeps the first.
+            #[must_use]
+            pub const fn audit_key(self) -> &'static str {
+                match self { $(Self::$check => concat!("check-", $name),)+ }
+            }
+
             /// Its level where the policy says nothing.
             #[must_use]
             pub const fn default_level(self) -> Level {
@@ -192,7 +198,16 @@ impl Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Mutation;
     use std::collections::HashSet;
+
+    #[test]
+    fn audit_keys_are_no_mutations() {
+        let of_mutations: Vec<_> = Mutation::ALL.iter().map(|mutation| mutation.name()).collect();
+        let shared = Check::ALL.iter().filter(|check| of_mutations.contains(&check.name())).count();
+        assert!(shared > 0, "names are shared");
+        assert!(Check::ALL.iter().all(|check| !of_mutations.contains(&check.audit_key())));
+    }
 
     #[test]
     fn names_are_distinct_and_found() {

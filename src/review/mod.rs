@@ -181,7 +181,7 @@ fn judged<'a>(
             .findings
             .iter()
             .rev() // The worst verdict of a check comes first, and stays.
-            .map(|(finding, verdict)| (finding.check.name(), verdict.name()))
+            .map(|(finding, verdict)| (finding.check.audit_key(), verdict.name()))
             .collect(),
         ..Response::default()
     };

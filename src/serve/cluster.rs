@@ -84,7 +84,7 @@ pub(super) fn url(arguments: &ServeArguments, listening: SocketAddr) -> Result<W
 pub(super) async fn unregister(arguments: &ServeArguments) -> Result<ExitCode, Error> {
     let name = &arguments.webhook_configuration;
     let Some(cluster) = cluster_of(arguments).await? else { return Ok(ExitCode::SUCCESS) };
-    let removed = cluster::unregister(&cluster, name).await?;
+    let removed = cluster::unregister(&cluster, name, arguments.instance.as_deref()).await?;
     for kind in &removed {
         println!("removed: {kind} {name}");
     }

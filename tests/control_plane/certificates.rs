@@ -167,6 +167,17 @@ impl Replicas {
         run(&mut spark_admission(&all))
     }
 
+    /// How many reviews all of them have answered.
+    async fn reviewed(&self) -> f64 {
+        let mut reviews = 0.0;
+        for serving in &self.running {
+            let text = client::get(serving.admin, "/metrics").await.unwrap().text;
+            let counted = text.lines().filter(|line| line.starts_with("spark_admission_reviews_total{"));
+            reviews += counted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>();
+        }
+        reviews
+    }
+
     fn logs(&self) -> String {
         self.running.iter().map(Serving::log).collect()
     }
@@ -206,10 +217,8 @@ impl Balancer {
         tokio::spawn(async move {
             for turn in 0.. {
                 let (mut client, _) = listener.accept().await.unwrap();
-                let server = {
-                    let servers = known.lock().unwrap();
-                    if servers.is_empty() { continue } else { servers[turn % servers.len()].clone() }
-                };
+                let servers = known.lock().unwrap().clone();
+                let Some(server) = servers.get(turn % servers.len().max(1)).cloned() else { continue };
                 tokio::spawn(async move {
                     let Ok(mut server) = TcpStream::connect(server).await else { return };
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
@@ -236,73 +245,17 @@ async fn own_control_plane() -> Namespace {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_rotations_in_a_row_while_reviews_flow_and_none_fails() {
     const ROTATIONS: usize = 10;
-    /// Each is two reviews: one to change the pod, one to judge it.
-    const CREATES_A_SECOND: u64 = 100;
     let replicas = Arc::new(replicas(own_control_plane().await, 3).await);
     within(HEALED, "three replicas from nothing", async || replicas.are_in_order().await).await;
     eprintln!("in order");
     let before = replicas.held().await.unwrap();
-    let reviewed = async || {
-        let mut reviews = 0.0;
-        for serving in &replicas.running {
-            for endpoint in ["mutate", "validate"] {
-                let text = client::get(serving.admin, "/metrics").await.unwrap().text;
-                reviews += text
-                    .lines()
-                    .filter(|line| line.starts_with("spark_admission_reviews_total{") && line.contains(endpoint))
-                    .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-                    .sum::<f64>();
-            }
-        }
-        reviews
-    };
-    let (reviews_before, start) = (reviewed().await, Instant::now());
+    let (reviews_before, start) = (replicas.reviewed().await, Instant::now());
 
-    let creates = Arc::new(AtomicUsize::default());
-    let failures = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let load = {
-        let (replicas, creates, failures) = (Arc::clone(&replicas), Arc::clone(&creates), Arc::clone(&failures));
-        tokio::spawn(async move {
-            let mut ticks = interval(Duration::from_millis(1_000 / CREATES_A_SECOND));
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            // A machine that does much else would only be buried under what it cannot do.
-            let at_once = Arc::new(Semaphore::new(16));
-            loop {
-                ticks.tick().await;
-                let permit = Arc::clone(&at_once).acquire_owned().await.unwrap();
-                let (replicas, creates, failures) =
-                    (Arc::clone(&replicas), Arc::clone(&creates), Arc::clone(&failures));
-                tokio::spawn(async move {
-                    let answer = replicas.here.create_dry(&probe()).await;
-                    drop(permit);
-                    creates.fetch_add(1, Ordering::Relaxed);
-                    if !answer.is_success() {
-                        failures.lock().unwrap().push(format!("{} {}", answer.status, answer.message()));
-                    }
-                });
-            }
-        })
-    };
-    // An API server that has just now read what is registered must be able to connect to any replica.
-    let handshakes = {
-        let (replicas, failures) = (Arc::clone(&replicas), Arc::clone(&failures));
-        tokio::spawn(async move {
-            loop {
-                let mut bundles = replicas.bundles().await;
-                bundles.dedup();
-                for bundle in bundles {
-                    for serving in &replicas.running {
-                        let chain = served("127.0.0.1", serving.reviews.port(), HEALED).await.unwrap();
-                        if let Some(why) = bundle.refuses(&chain, "localhost", SystemTime::now()) {
-                            failures.lock().unwrap().push(format!("a new connection: the certificate {why}"));
-                        }
-                    }
-                }
-                sleep(Duration::from_millis(200)).await;
-            }
-        })
-    };
-
+    let load = Load::default();
+    let tasks = [
+        tokio::spawn(create(Arc::clone(&replicas), load.clone())),
+        tokio::spawn(connect(Arc::clone(&replicas), load.clone())),
+    ];
     let (mut seen, mut last) = (vec![before.authorities().clone()], before);
     for rotation in 0..ROTATIONS {
         let rotating = Arc::clone(&replicas);
@@ -317,29 +270,20 @@ async fn ten_rotations_in_a_row_while_reviews_flow_and_none_fails() {
         seen.push(now.authorities().clone());
         last = now;
     }
-    let (elapsed, reviews) = (start.elapsed().as_secs_f64(), reviewed().await - reviews_before);
-    load.abort();
-    handshakes.abort();
-    let creates = creates.load(Ordering::Relaxed);
+    let (elapsed, reviews) = (start.elapsed().as_secs_f64(), replicas.reviewed().await - reviews_before);
+    for task in tasks {
+        task.abort();
+    }
+    let creates = load.creates.load(Ordering::Relaxed);
     eprintln!("{ROTATIONS} rotations in {elapsed:.0} s, {:.0} reviews a second, {creates} creates", reviews / elapsed);
-    let failures = failures.lock().unwrap();
+    let failures = load.failures.lock().unwrap().clone();
     assert!(failures.is_empty(), "{} failures, first {}: {}", failures.len(), failures[0], replicas.logs());
     // On a machine that does much else the load falls behind; without load nothing would be shown.
     assert!(reviews / elapsed > 10.0, "{reviews} reviews in {elapsed} s");
     assert!(creates > 100);
 
-    let said = replicas.here.send("GET", "/metrics", &Value::Null).await;
-    let metrics = said.body.as_str().unwrap();
-    let ours = |line: &&str| line.contains("spark-admission.io") && !line.ends_with(" 0");
-    for name in ["apiserver_admission_webhook_fail_open_count", "apiserver_admission_webhook_rejection_count"] {
-        let counted: Vec<_> = metrics.lines().filter(|line| line.starts_with(name)).filter(ours).collect();
-        assert!(counted.is_empty(), "as the API server counts: {counted:?}");
-    }
-    let asked =
-        metrics.lines().filter(|line| line.starts_with("apiserver_admission_webhook_request_total")).filter(ours);
-    let asked: f64 = asked.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+    let asked = asked_without_failure(&replicas.here).await;
     assert!(asked >= reviews, "the API server counts what it asks: {asked}, {reviews}");
-
     eventually("every replica presents the last certificate", async || replicas.are_in_order().await).await;
     for (step, times) in [("make", 1.0), ("begin", 10.0), ("switch", 10.0), ("retire", 10.0), ("restore", 0.0)] {
         let line = format!("spark_admission_certificate_steps_total{{step=\"{step}\"}}");
@@ -348,6 +292,67 @@ async fn ten_rotations_in_a_row_while_reviews_flow_and_none_fails() {
     }
     let rotated = "spark_admission_certificate_rotated_timestamp_seconds{}";
     assert!(measured(&replicas.running[0], rotated).await > 0.0);
+}
+
+/// What is asked of the webhook meanwhile, and what failed.
+#[derive(Clone, Default)]
+struct Load {
+    creates: Arc<AtomicUsize>,
+    failures: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+/// Has the API server ask for ever.
+async fn create(replicas: Arc<Replicas>, load: Load) {
+    /// Each is two reviews: one to change the pod, one to judge it.
+    const CREATES_A_SECOND: u64 = 100;
+    let mut ticks = interval(Duration::from_millis(1_000 / CREATES_A_SECOND));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // A machine that does much else would only be buried under what it cannot do.
+    let at_once = Arc::new(Semaphore::new(16));
+    loop {
+        ticks.tick().await;
+        let permit = Arc::clone(&at_once).acquire_owned().await.unwrap();
+        let (replicas, load) = (Arc::clone(&replicas), load.clone());
+        tokio::spawn(async move {
+            let answer = replicas.here.create_dry(&probe()).await;
+            drop(permit);
+            load.creates.fetch_add(1, Ordering::Relaxed);
+            if !answer.is_success() {
+                load.failures.lock().unwrap().push(format!("{} {}", answer.status, answer.message()));
+            }
+        });
+    }
+}
+
+/// Connects anew for ever: an API server that has just now read what is registered must be able to connect to any replica.
+async fn connect(replicas: Arc<Replicas>, load: Load) {
+    loop {
+        let mut bundles = replicas.bundles().await;
+        bundles.dedup();
+        for bundle in bundles {
+            for serving in &replicas.running {
+                let chain = served("127.0.0.1", serving.reviews.port(), HEALED).await.unwrap();
+                if let Some(why) = bundle.refuses(&chain, "localhost", SystemTime::now()) {
+                    load.failures.lock().unwrap().push(format!("a new connection: the certificate {why}"));
+                }
+            }
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// How often the API server has asked us, as it counts; it must have counted no failure.
+async fn asked_without_failure(here: &Namespace) -> f64 {
+    let said = here.send("GET", "/metrics", &Value::Null).await;
+    let metrics = said.body.as_str().unwrap();
+    let ours = |line: &&str| line.contains("spark-admission.io") && !line.ends_with(" 0");
+    for name in ["apiserver_admission_webhook_fail_open_count", "apiserver_admission_webhook_rejection_count"] {
+        let counted: Vec<_> = metrics.lines().filter(|line| line.starts_with(name)).filter(ours).collect();
+        assert!(counted.is_empty(), "as the API server counts: {counted:?}");
+    }
+    let asked =
+        metrics.lines().filter(|line| line.starts_with("apiserver_admission_webhook_request_total")).filter(ours);
+    asked.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

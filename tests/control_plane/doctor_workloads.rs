@@ -374,7 +374,7 @@ async fn what_the_scheduler_says_is_taken_apart() {
         }
         here.create(&pod).await.object();
     }
-    within(Duration::from_secs(60), "the scheduler has looked at all", async || {
+    within(Duration::from_mins(1), "the scheduler has looked at all", async || {
         let is_said = |pod: &Value| pod["status"]["conditions"][0]["reason"] == "Unschedulable";
         here.all("pods").await.iter().filter(|pod| is_said(pod)).count() == cases.len()
     })
@@ -525,10 +525,8 @@ async fn a_connect_server_that_the_operator_says_nothing_of_comes_up_once_the_cu
         "spec": {"sparkVersion": "3.5.9", "image": "apache/spark:3.5.9", "server": {}, "executor": {"instances": 1}}
     });
     here.create(&connect).await.object();
-    within(Duration::from_secs(120), "it is found", async || {
-        !found(&here, "SparkConnect", "analytics").await.is_empty()
-    })
-    .await;
+    within(Duration::from_mins(2), "it is found", async || !found(&here, "SparkConnect", "analytics").await.is_empty())
+        .await;
     let all = found(&here, "SparkConnect", "analytics").await;
     assert!(
         all.len() == 1 && all[0].line.starts_with("error executor-template-unusable: it has no spec.executor.template"),
@@ -536,7 +534,6 @@ async fn a_connect_server_that_the_operator_says_nothing_of_comes_up_once_the_cu
     );
     assert!(here.get(&connect).await["status"].is_null());
     carry_out(&here, &all[0].copy).await;
-    within(Duration::from_secs(60), "there is a server", async || here.pods_of("connect-server").await.len() == 1)
-        .await;
+    within(Duration::from_mins(1), "there is a server", async || here.pods_of("connect-server").await.len() == 1).await;
     assert!(found(&here, "SparkConnect", "analytics").await.is_empty());
 }

@@ -9,6 +9,7 @@ mod admitted;
 mod agreement;
 mod captured_pods;
 mod certificates;
+mod chart;
 mod cluster;
 mod connect_checks;
 mod controllers;

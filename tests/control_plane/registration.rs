@@ -161,6 +161,29 @@ async fn what_others_made_under_the_name_stays_as_it_is() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_chart_installed_goes_with_its_own_hook_alone() {
+    let here = Namespace::new().await;
+    let name = format!("chart-{}", here.name);
+    for kind in KINDS {
+        let mut installed = foreign(&name, kind, "pods.spark-admission.io");
+        installed["metadata"]["labels"] = json!({"app.kubernetes.io/instance": "mine"});
+        here.send("POST", &path(kind), &installed).await.object();
+    }
+    let admin = here.cluster().admin().display().to_string();
+    let unregister = ["serve", "--unregister", "--kubeconfig", &admin, "--webhook-configuration", &name];
+    for (case, instance, status, left) in [
+        ("no hook", &[][..], 2, [200, 200]),
+        ("another's hook", &["--instance", "yours"], 2, [200, 200]),
+        ("its own hook", &["--instance", "mine"], 0, [404, 404]),
+        ("its own hook, once more", &["--instance", "mine"], 0, [404, 404]),
+    ] {
+        let (ended, _, errors) = run(&mut spark_admission(&[&unregister[..], instance].concat()));
+        assert_eq!(ended, Some(status), "{case}: {errors}");
+        assert_eq!(registered(&here, &name).await, left, "{case}");
+    }
+}
+
 /// A configuration of somebody else's that is never asked.
 fn foreign(name: &str, kind: &str, webhook: &str) -> Value {
     let kind = if kind == KINDS[0] { "MutatingWebhookConfiguration" } else { "ValidatingWebhookConfiguration" };

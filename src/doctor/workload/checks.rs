@@ -21,8 +21,29 @@ pub(super) fn look(observed: &Observed, findings: &mut Vec<Finding>) {
     let pods = observed.pods().filter(|pod| pod.role() == "driver" && pod.status.phase != "Succeeded" && !is_made(pod));
     let pods = pods.map(|pod| of_pod(&pod.metadata, &pod.json, observed, &snapshot));
     for rehearsal in resources.chain(pods) {
-        let wanted = rehearsal.would_find.iter().filter(|(finding, _)| !SYMPTOMS.contains(&finding.check));
-        findings.extend(wanted.map(|(finding, verdict)| found(&rehearsal, finding, *verdict)));
+        let is_told =
+            |check: Check| told_by(check).iter().any(|it| super::tells(observed, findings, *it, &rehearsal.object));
+        let wanted = rehearsal.would_find.iter().filter(|(it, _)| !SYMPTOMS.contains(&it.check) && !is_told(it.check));
+        let wanted: Vec<_> = wanted.map(|(finding, verdict)| found(&rehearsal, finding, *verdict)).collect();
+        findings.extend(wanted);
+    }
+}
+
+/// What has come of what a check finds: where that is seen, it is told with its evidence, and not once more.
+const fn told_by(check: Check) -> &'static [Symptom] {
+    match check {
+        Check::SparkMemory => &[Symptom::HeapSize],
+        Check::MemoryQuantity => &[Symptom::MemoryInBytes],
+        Check::MemoryBudget => &[Symptom::OomKilled, Symptom::PodRefused, Symptom::ExecutorsRefused],
+        Check::FlaggedNode => &[Symptom::BrokenNode, Symptom::OnlyFlaggedNodes],
+        Check::IvyNotWritable => &[Symptom::IvyNotWritable],
+        Check::ConnectClass => &[Symptom::ConnectClassMissing],
+        Check::ConnectCore => &[Symptom::ConnectCore],
+        Check::UnnamedUid => &[Symptom::UnnamedUser, Symptom::IvyNotWritable],
+        Check::ExecutorTemplate => &[Symptom::ExecutorTemplate],
+        Check::ScalaMismatch | Check::SparkMismatch => &[Symptom::IvyUnresolved],
+        Check::DuplicateMount => &[Symptom::PodRefused, Symptom::ExecutorsRefused],
+        _ => &[],
     }
 }
 

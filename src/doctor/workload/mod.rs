@@ -29,7 +29,7 @@ mod unanswered;
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Finding, Level, LogKey, Look, Observed, Symptom,
+    Finding, Level, LogKey, Look, ObjectName, Observed, Symptom,
     objects::{Pod, Resource},
 };
 use crate::policy::subject::ResourceKind;
@@ -103,6 +103,16 @@ fn is_done(about: &About<'_>) -> bool {
     about
         .resource
         .is_some_and(|resource| resource.kind == ResourceKind::SparkApplication && DONE.contains(&resource.state()))
+}
+
+/// Whether a symptom of an object, or of a pod that was made of it, is told already.
+fn tells(observed: &Observed, findings: &[Finding], symptom: Symptom, object: &ObjectName) -> bool {
+    let is_pods = |pod: &ObjectName| {
+        let made_of = |pod: &Pod| observed.resources().any(|it| it.object() == *object && about::owns(it, pod));
+        observed.pods().any(|it| it.object() == *pod && made_of(it))
+    };
+    let same = |finding: &&Finding| finding.symptom == symptom;
+    findings.iter().filter(same).any(|finding| finding.object == *object || is_pods(&finding.object))
 }
 
 /// Whether it is told why a resource has no status.

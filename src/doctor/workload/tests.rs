@@ -273,6 +273,20 @@ fn cures_are_written_for_whoever_made_the_pod() {
 }
 
 #[test]
+fn what_a_check_would_have_refused_is_not_told_beside_what_came_of_it() {
+    let mut application = application("FAILED", "Driver memory must be a positive number");
+    application["spec"]["driver"]["memory"] = "1.5g".into();
+    let told = |application: &Value| {
+        let findings = crate::doctor::diagnose(&observed(std::slice::from_ref(application)));
+        let about_it = findings.into_iter().filter(|finding| finding.object.kind == "SparkApplication");
+        about_it.map(|finding| finding.symptom).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&application), [Symptom::HeapSize]);
+    application["status"]["applicationState"]["errorMessage"] = "something new".into();
+    assert_eq!(told(&application), [Symptom::FailsCheck, Symptom::SubmissionFailed]);
+}
+
+#[test]
 fn half_a_byte_is_repaired_where_it_stands_and_nowhere_else() {
     let waiting = container("driver", json!({"waiting": {"reason": "ContainerCreating"}}));
     let mut server = pod("analytics-server", "connect-server", waiting);

@@ -23,12 +23,9 @@ rules:
   resources:
   - {group: '', resources: [pods]}
   - {group: sparkoperator.k8s.io}
-# Whether an account uses all of its rights.
+# What the accounts of the chart ask for.
 - level: Metadata
-  users: ['system:serviceaccount:spark-admission:spark-admission']
-  resources:
-  - {group: '', resources: [secrets]}
-  - {group: admissionregistration.k8s.io}
+  userGroups: ['system:serviceaccounts:spark-admission']
 - level: None
 ";
 
@@ -45,6 +42,14 @@ pub fn events(folder: &Path, namespace: &str) -> Vec<Event> {
     events.filter(|event| event.0["objectRef"]["namespace"] == namespace).collect()
 }
 
+/// The requests of an account, in their order.
+pub fn requests_of(folder: &Path, account: &str) -> Vec<Event> {
+    let text = fs::read_to_string(folder.join(LOG)).unwrap();
+    let lines = text.lines().filter(|line| line.contains(account));
+    let events = lines.filter_map(|line| serde_json::from_str(line).ok()).map(Event);
+    events.filter(|event| event.0["user"]["username"] == account).collect()
+}
+
 /// What a user has asked for, each as `VERB RESOURCE`.
 pub fn asked_by(folder: &Path, user: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(folder.join(LOG)).unwrap();
@@ -56,6 +61,22 @@ pub fn asked_by(folder: &Path, user: &str) -> BTreeSet<String> {
 }
 
 impl Event {
+    /// Whether it was refused for want of a right.
+    pub fn is_forbidden(&self) -> bool {
+        self.0["annotations"]["authorization.k8s.io/decision"] == "forbid"
+    }
+
+    /// Whether a rule of a role allows it: its verb, its kind, and its name where the rule has some.
+    pub fn is_by(&self, verb: &str, group: &str, resource: &str, names: &[Value], namespace: Option<&str>) -> bool {
+        let asked = &self.0["objectRef"];
+        let is = |field: &str, wanted: &str| asked[field].as_str().unwrap_or_default() == wanted;
+        self.0["verb"] == verb
+            && is("apiGroup", group)
+            && is("resource", resource)
+            && (names.is_empty() || names.contains(&asked["name"]))
+            && namespace.is_none_or(|namespace| is("namespace", namespace))
+    }
+
     /// Whether the request was about the object of that name.
     pub fn is_about(&self, name: &str) -> bool {
         let asked = &self.0["objectRef"]["name"];

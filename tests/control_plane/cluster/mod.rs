@@ -12,6 +12,8 @@
 //! Spark       a release of Spark, and its programs for one namespace
 //! InPod       what a pod would run, on this machine
 //! Kubelet     a node that has the logs of its containers
+//! RunningPods runs the pods of a namespace, and connects the API server with them
+//! tools       helm and kubectl, as an administrator runs them
 //! audit       what the API server's audit log says
 //! ```
 
@@ -24,7 +26,9 @@ mod operator;
 pub mod platform;
 mod processes;
 mod programs;
+mod running_pods;
 mod spark;
+mod tools;
 mod webhook;
 
 use std::{
@@ -49,6 +53,7 @@ pub use in_pod::InPod;
 pub use kubelet::Kubelet;
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
+pub use running_pods::{RunningPods, THROUGH_EGRESS};
 pub use spark::{JAR, PACKAGE, Running, Spark};
 pub use webhook::{Registered, manifests, probe, register};
 
@@ -123,6 +128,11 @@ impl Cluster {
     /// The kubeconfig of its administrator.
     pub fn admin(&self) -> PathBuf {
         self.processes.folder().join("admin.conf")
+    }
+
+    /// What an account asked for, in its order.
+    pub fn requests_of(&self, account: &str) -> Vec<audit::Event> {
+        audit::requests_of(self.processes.folder(), account)
     }
 
     /// A new folder, which goes when the control plane does.
@@ -287,6 +297,7 @@ fn write_files(folder: &Path, port: u16) -> io::Result<Kubeconfig> {
         ("accounts.key", &accounts.serialize_pem()),
         ("accounts.pub", &accounts.public_key_pem()),
         ("audit-policy.yaml", audit::POLICY),
+        ("egress.yaml", running_pods::EGRESS),
         ("admin.conf", &kubeconfig),
     ] {
         fs::write(folder.join(name), text)?;

@@ -250,6 +250,7 @@ impl Namespace {
 
 const JSON: &str = "application/json";
 const MERGE: &str = "merge-patch+json";
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
 impl Drop for Namespace {
     fn drop(&mut self) {

@@ -1,0 +1,108 @@
+//! What is made from the chart: install.yaml, the base of kustomize, rights on their own, the dashboard, the table of values, the
+//! policy's part of the schema. With `UPDATE_MANIFESTS=1` they are written, else compared.
+
+use std::fs;
+
+use serde_json::Value;
+use spark_admission::policy::configuration::schema;
+
+use crate::{
+    documented,
+    helm::{RELEASE, chart, root, template},
+    needs_helm,
+};
+
+const HEADER: &str = "# Made from manifests/helm/spark-admission by `make manifests`: change it there.\n";
+const NAMESPACE: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: spark-admission
+  labels:
+    app.kubernetes.io/name: spark-admission
+    pod-security.kubernetes.io/enforce: restricted
+---
+";
+
+/// Writes a file, or compares it.
+#[track_caller]
+fn is(file: &str, wanted: &str) {
+    let path = root().join(file);
+    if std::env::var_os("UPDATE_MANIFESTS").is_some_and(|value| !value.is_empty()) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, wanted).unwrap();
+        return;
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let differs = found.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
+    assert!(
+        found == wanted,
+        "{file} is not what the chart makes of it: run `make manifests`. First difference: {differs:?}"
+    );
+}
+
+fn rendered(arguments: &[&str]) -> String {
+    let text = template(RELEASE, arguments).unwrap();
+    text.trim_start_matches("---\n").to_owned()
+}
+
+#[test]
+fn install_yaml_and_the_base_of_kustomize() {
+    needs_helm!();
+    let everything = rendered(&["--no-hooks"]);
+    let about = "# spark-admission with certificates of its own making, in the namespace spark-admission: kubectl apply -f install.yaml\n";
+    is("manifests/install.yaml", &format!("{HEADER}{about}{NAMESPACE}{everything}"));
+    is("manifests/kustomize/base/spark-admission.yaml", &format!("{HEADER}{NAMESPACE}{everything}"));
+}
+
+#[test]
+fn the_certificate_of_kustomize() {
+    needs_helm!();
+    let flags = ["--set", "certificates.mode=certManager", "--show-only", "templates/certificate.yaml"];
+    is("manifests/kustomize/overlays/cert-manager/certificate.yaml", &format!("{HEADER}{}", rendered(&flags)));
+}
+
+/// For a server that runs outside of the cluster, and for who runs it without the chart.
+#[test]
+fn rights_on_their_own() {
+    needs_helm!();
+    is("manifests/rbac.yaml", &format!("{HEADER}{}", rendered(&["--show-only", "templates/rbac.yaml"])));
+    let own = rendered(&["--show-only", "templates/rbac-self-managed.yaml"]);
+    is("manifests/rbac-self-managed.yaml", &format!("{HEADER}{own}"));
+    let label = ["--set", "policy.flaggedNodes.labelFlaggedNodes=true"];
+    let label = [&label[..], &["--show-only", "templates/rbac-label-flagged-nodes.yaml"]].concat();
+    is("manifests/rbac-label-flagged-nodes.yaml", &format!("{HEADER}{}", rendered(&label)));
+}
+
+/// For a Grafana that has no sidecar.
+#[test]
+fn the_dashboard_on_its_own() {
+    let dashboard = fs::read_to_string(chart().join("dashboards/spark-admission.json")).unwrap();
+    is("manifests/dashboards/spark-admission.json", &dashboard);
+}
+
+#[test]
+fn the_table_of_values_in_the_readme() {
+    let file = "manifests/helm/spark-admission/README.md";
+    let page = fs::read_to_string(root().join(file)).unwrap();
+    let (before, rest) = page.split_once("\n| value | default | |\n").unwrap();
+    let after = rest.split_once("\n\n").map_or(String::new(), |(_, after)| format!("\n{after}"));
+    is(file, &format!("{before}\n{}{after}", documented::table()));
+}
+
+/// A bad policy is refused before anything is installed, as far as a schema can tell.
+#[test]
+fn the_policy_in_the_schema_of_values() {
+    let file = "manifests/helm/spark-admission/values.schema.json";
+    let mut values: Value = serde_json::from_str(&fs::read_to_string(root().join(file)).unwrap()).unwrap();
+    let mut policy = schema().clone();
+    let own = policy.as_object_mut().unwrap();
+    for of_a_file in ["$schema", "title", "required"] {
+        own.remove(of_a_file).unwrap();
+    }
+    for of_a_file in ["apiVersion", "kind"] {
+        own["properties"].as_object_mut().unwrap().remove(of_a_file).unwrap();
+    }
+    values["properties"]["policy"] = policy;
+    is(file, &(serde_json::to_string_pretty(&values).unwrap() + "\n"));
+}
