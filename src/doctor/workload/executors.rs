@@ -18,7 +18,8 @@ const ENDED: &str = " exited with exit code ";
 pub(super) fn lacks_executors(pods: &[Pod], driver: &Pod) -> bool {
     let runs = driver.statuses().any(|status| status.state.running.is_some());
     let has = |pod: &&Pod| is_executor_of(pod, driver) && ["Running", "Pending"].contains(&pod.status.phase.as_str());
-    ["driver", "connect-server"].contains(&driver.role()) && runs && !pods.iter().any(|pod| has(&pod))
+    let has_log = !driver.spec.node_name.is_empty();
+    ["driver", "connect-server"].contains(&driver.role()) && runs && has_log && !pods.iter().any(|pod| has(&pod))
 }
 
 pub(super) fn look(about: &About<'_>) -> Option<Finding> {
