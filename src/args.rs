@@ -1,12 +1,13 @@
 //! The command line: what can be asked of `spark-admission`, with helps worth reading.
 
 use std::{
+    env,
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::{
     cli::{
@@ -29,6 +30,22 @@ pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 }
+
+impl Arguments {
+    /// Reads the command line of this process. Under the name that kubectl looks for, helps call it as its users do.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let mut command = Self::command();
+        let name = env::args_os().next().map(PathBuf::from).unwrap_or_default();
+        if name.file_stem().is_some_and(|name| name == PLUGIN) {
+            command = command.bin_name("kubectl spark-admission");
+        }
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The name under which kubectl finds its plugin `spark-admission`.
+const PLUGIN: &str = "kubectl-spark_admission";
 
 /// What can be asked of the binary.
 #[derive(Debug, Subcommand)]
@@ -231,7 +248,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

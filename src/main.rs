@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use spark_admission::args::Arguments;
 use spark_admission::run::run;
 
@@ -12,5 +11,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Fails only where a provider is installed already, and then that one is used.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    run(Arguments::parse().command)
+    run(Arguments::of_process().command)
 }

@@ -6,7 +6,6 @@ use serde_json::Value;
 use super::{
     Asked, Finding, Look, Observed,
     objects::{Pod, Resource},
-    observed::Seen,
 };
 use crate::policy::{Policy, subject::ResourceKind};
 
@@ -16,13 +15,13 @@ pub(crate) const NOW: i64 = 1_795_341_600;
 /// A cluster that holds these objects and nothing else; all of it was looked at.
 pub(crate) fn observed(objects: &[Value]) -> Observed {
     let mut observed = Observed::nothing(Asked::default(), NOW, Policy::default());
-    observed.definitions = all(objects, "CustomResourceDefinition");
-    observed.operators = all(objects, "Deployment");
-    observed.webhooks = all(objects, "MutatingWebhookConfiguration");
-    observed.webhooks.as_mut().unwrap().extend(all(objects, "ValidatingWebhookConfiguration").unwrap());
-    observed.events = all(objects, "Event");
-    observed.quotas = all(objects, "ResourceQuota");
-    observed.limit_ranges = all(objects, "LimitRange");
+    observed.definitions = Ok(all(objects, "CustomResourceDefinition"));
+    observed.operators = Ok(all(objects, "Deployment"));
+    observed.webhooks = Ok(all(objects, "MutatingWebhookConfiguration"));
+    observed.webhooks.as_mut().unwrap().extend(all(objects, "ValidatingWebhookConfiguration"));
+    observed.events = Ok(all(objects, "Event"));
+    observed.quotas = Ok(all(objects, "ResourceQuota"));
+    observed.limit_ranges = Ok(all(objects, "LimitRange"));
     let named = |object: &Value| {
         let metadata: super::objects::Metadata = serde_json::from_value(object["metadata"].clone()).unwrap();
         metadata
@@ -55,8 +54,8 @@ fn line(finding: &Finding) -> String {
     format!("{} {} {object}: {problem}", level.name(), symptom.name())
 }
 
-fn all<O: DeserializeOwned>(objects: &[Value], kind: &str) -> Seen<Vec<O>> {
-    Ok(of_kind(objects, kind).map(|object| serde_json::from_value(object.clone()).unwrap()).collect())
+fn all<O: DeserializeOwned>(objects: &[Value], kind: &str) -> Vec<O> {
+    of_kind(objects, kind).map(|object| serde_json::from_value(object.clone()).unwrap()).collect()
 }
 
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> impl Iterator<Item = &'a Value> {

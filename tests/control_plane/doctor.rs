@@ -9,7 +9,7 @@ use spark_admission::policy::values::timestamp;
 use crate::{
     cluster::{
         Cluster, Namespace, cluster,
-        platform::{CONTROLLER, Diagnosis, Platform, Terminal, WEBHOOK, deployment, slice},
+        platform::{self, CONTROLLER, Diagnosis, Platform, Terminal, WEBHOOK, deployment, slice},
     },
     support::{
         DEADLINE, eventually,
@@ -71,7 +71,8 @@ async fn healthy_again(platform: &Platform) {
 /// The evidence of a finding as lines.
 fn evidence(finding: &Value) -> String {
     let lines = finding["evidence"].as_array().unwrap().iter();
-    lines.map(|it| format!("{}: {}\n", it["place"].as_str().unwrap(), it["says"].as_str().unwrap())).collect()
+    let lines = lines.map(|it| format!("{}: {}", it["place"].as_str().unwrap(), it["says"].as_str().unwrap()));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 async fn scaled_to_nothing(platform: &mut Platform) {
@@ -83,7 +84,7 @@ async fn scaled_to_nothing(platform: &mut Platform) {
         assert!(found["problem"].as_str().unwrap().starts_with(what), "{found:#}");
         assert!(evidence(&found).contains("spec.replicas: 0"), "{found:#}");
         if name == WEBHOOK {
-            let answer = platform.jobs.create(&platform.application("nobody", &json!({}))).await;
+            let answer = platform.jobs.create(&platform::application("nobody", &json!({}))).await;
             assert_eq!(answer.status, 500, "without it: {}", answer.message());
             assert!(evidence(&found).contains("failed calling webhook"), "{found:#}");
         }
@@ -121,7 +122,7 @@ async fn a_namespace_that_nobody_watches(platform: &mut Platform) -> Namespace {
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "spark-operator-spark"}});
     other.delete(&account).await.object();
     is_silent(&platform.terminal.doctor(&["-n", &other.name]), "a namespace without Spark");
-    let application = platform.application("pi", &json!({}));
+    let application = platform::application("pi", &json!({}));
     other.create(&application).await.object();
     let diagnosis = platform.terminal.doctor(&["-n", &other.name]);
     let found = diagnosis.the("namespace-not-watched");
@@ -304,7 +305,7 @@ async fn who_signed_what_is_served(platform: &Platform) {
 }
 
 async fn not_installed(platform: &Platform) {
-    let application = platform.application("pi", &json!({}));
+    let application = platform::application("pi", &json!({}));
     platform.jobs.create(&application).await.object();
     platform.terminal.shell(&format!("helm uninstall spark-operator -n {}", platform.home.name));
     let diagnosis = diagnosed(platform);
@@ -586,6 +587,32 @@ async fn names_and_namespaces_are_kubectls() {
     }
 }
 
+/// It came in before the webhook; what its checks would say now is said, and what its mutations would do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_check_would_refuse_is_found_in_what_is_there_already() {
+    let here = Namespace::new().await;
+    let terminal = Terminal::of(here.cluster()).await;
+    let mut wrong = application("pi", "default");
+    wrong["spec"]["driver"]["memory"] = "512Mi".into();
+    here.create(&wrong).await.object();
+    let say = || terminal.doctor(&["-n", &here.name, "--no-dry-run"]);
+    let diagnosis = say();
+    let found = diagnosis.the("fails-check");
+    assert_eq!((&found["level"], &found["object"]["name"]), (&json!("error"), &json!("pi")), "{found:#}");
+    assert!(evidence(found).contains("spec.driver.memory: "), "{found:#}");
+    assert!(found["cure"]["sentence"].as_str().unwrap().contains("docs/checks.md#spark-memory"), "{found:#}");
+    here.merge(&wrong, &json!({"spec": {"driver": {"memory": "512m"}, "deps": {"packages": ["a:b:1"]}}}))
+        .await
+        .object();
+    let mended = say().found();
+    assert!(mended.iter().all(|found| !found.starts_with("fails-check")), "{mended:?}");
+    let shown = terminal.shell(&format!("spark-admission doctor -n {} pi --no-dry-run || true", here.name));
+    let line = format!("SparkApplication {}/pi: not changed; created now, it would be changed by ivy-dir", here.name);
+    assert!(shown.contains(&line), "{shown}");
+    let help = terminal.shell("kubectl spark-admission doctor --help");
+    assert!(help.contains("Usage: kubectl spark-admission doctor [OPTIONS] [NAME]"), "{help}");
+}
+
 /// Somebody who may look at nothing is told of each thing which rule it takes; with just these rules nothing is missing any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_may_not_be_looked_at_is_said_with_the_rule_that_it_takes() {
@@ -620,16 +647,16 @@ async fn what_may_not_be_looked_at_is_said_with_the_rule_that_it_takes() {
             break;
         }
         for unseen in missing {
-            let rule = &unseen["rule"];
+            let wanted = &unseen["rule"];
             assert!(unseen["why"].as_str().unwrap().contains("forbidden"), "{unseen:#}");
-            assert!(given.insert(rule.to_string()), "given already: {unseen:#}");
-            let namespaced = rule["namespace"] != "";
+            assert!(given.insert(wanted.to_string()), "given already: {unseen:#}");
+            let namespaced = wanted["namespace"] != "";
             let name = format!("rule-{}", given.len());
             let prefix = if namespaced { "" } else { "Cluster" };
             let api = "rbac.authorization.k8s.io";
             let role = json!({
                 "apiVersion": format!("{api}/v1"), "kind": format!("{prefix}Role"), "metadata": {"name": name},
-                "rules": [{"apiGroups": rule["apiGroups"], "resources": rule["resources"], "verbs": rule["verbs"]}]
+                "rules": [{"apiGroups": wanted["apiGroups"], "resources": wanted["resources"], "verbs": wanted["verbs"]}]
             });
             let binding = json!({
                 "apiVersion": format!("{api}/v1"), "kind": format!("{prefix}RoleBinding"), "metadata": {"name": name},
@@ -637,7 +664,7 @@ async fn what_may_not_be_looked_at_is_said_with_the_rule_that_it_takes() {
                 "subjects": [{"kind": "ServiceAccount", "namespace": here.name, "name": "spark"}]
             });
             for object in [role, binding] {
-                let place = rule["namespace"]
+                let place = wanted["namespace"]
                     .as_str()
                     .filter(|_| namespaced)
                     .map_or(String::new(), |it| format!("/namespaces/{it}"));

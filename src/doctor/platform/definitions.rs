@@ -1,5 +1,6 @@
 //! The definitions of the operator's kinds: all there, in the versions that operator 2.4.0 works with.
 
+use super::operators;
 use crate::doctor::{
     Cure, Evidence, Finding, Level, ObjectName, Observed, Symptom,
     objects::{Definition, Version},
@@ -9,11 +10,14 @@ use crate::doctor::{
 const DEFINED: [(&str, &str); 3] =
     [("sparkapplications", "v1beta2"), ("scheduledsparkapplications", "v1beta2"), ("sparkconnects", "v1alpha1")];
 
+/// The release that is known here.
+const JUDGED: (u32, u32) = (2, 4);
+
 /// Where the operator's release keeps them.
 const SOURCE: &str = "https://raw.githubusercontent.com/kubeflow/spark-operator/v2.4.0/config/crd/bases";
 
-/// Fields that older releases lack, of each kind: suspend came with 2.4.0, shuffleTrackingEnabled, memoryLimit and timeZone with 2.2.0,
-/// templates with 2.1.0 (the releases' CHANGELOG.md).
+/// Fields that older releases lack, of each kind: shuffleTrackingEnabled, memoryLimit and timeZone came with 2.2.0 (its CHANGELOG.md),
+/// suspend later than 2.3.0.
 fn fields(plural: &str) -> &'static [&'static str] {
     match plural {
         "sparkapplications" => &[
@@ -31,6 +35,11 @@ pub(super) fn look(observed: &Observed, findings: &mut Vec<Finding>) {
     let Ok(definitions) = &observed.definitions else { return };
     // Neither the definitions nor an operator nor resources: Spark's pods come from elsewhere here.
     if definitions.is_empty() && observed.operators.as_ref().map_or(true, Vec::is_empty) {
+        return;
+    }
+    // An older operator works with older definitions.
+    let release = operators::release_of_controllers(observed).unwrap_or(JUDGED);
+    if release < JUDGED {
         return;
     }
     for (plural, version) in DEFINED {
@@ -180,6 +189,16 @@ mod tests {
             ("one that drops nothing", with(0, lenient), vec![]),
         ] {
             assert_eq!(found(look, &observed(&definitions)), expected, "{case}");
+        }
+        let operator = |version: &str| {
+            json!({
+                "kind": "Deployment", "metadata": {"name": "so", "namespace": "operators", "labels": {"app.kubernetes.io/version": version}},
+                "spec": {"template": {"spec": {"containers": [{"image": "spark-operator", "args": ["controller", "start"]}]}}}
+            })
+        };
+        for (version, expected) in [("2.4.0", 1), ("2.5.0", 1), ("latest", 1), ("2.1.0", 0)] {
+            let objects = [&all()[..2], &[operator(version)]].concat();
+            assert_eq!(found(look, &observed(&objects)).len(), expected, "beside operator {version}");
         }
         let mut unseen = observed(&[]);
         unseen.definitions = Err(crate::doctor::Unseen::default());

@@ -62,6 +62,22 @@ pub fn operators(observed: &Observed) -> Option<Operators> {
     Some(Operators::new(controllers(observed).map(|(_, operator)| Arc::new(operator)).collect()))
 }
 
+/// The oldest release of the controllers, as their labels or images say it: none where one does not.
+pub(super) fn release_of_controllers(observed: &Observed) -> Option<(u32, u32)> {
+    let versions = controllers(observed).map(|(deployment, _)| {
+        let label = deployment.metadata.labels.get("app.kubernetes.io/version").map(String::as_str);
+        let image = deployment.spec.template.spec["containers"][0]["image"].as_str();
+        label.and_then(release_in).or_else(|| release_in(image?.rsplit(':').next()?))
+    });
+    versions.collect::<Option<Vec<_>>>()?.into_iter().min()
+}
+
+/// The first two numbers of `2.4.0` or `v2.4.0-rc.1`.
+fn release_in(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.trim_start_matches('v').split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// Whether it is known that nobody watches a namespace.
 pub(super) fn is_unwatched(observed: &Observed, namespace: &str) -> bool {
     operators(observed).is_some_and(|operators| operators.is_watched(namespace) == Some(false))
@@ -326,6 +342,19 @@ mod tests {
             ("a web server", read(&[], "nginx"), (false, false)),
         ] {
             assert_eq!((is_controller(&deployment), is_webhook(&deployment)), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn reads_releases() {
+        for (text, expected) in [
+            ("2.4.0", Some((2, 4))),
+            ("v2.10.1-rc.1", Some((2, 10))),
+            ("v1beta2-1.6.2-3.5.0", None),
+            ("latest", None),
+            ("", None),
+        ] {
+            assert_eq!(release_in(text), expected, "{text}");
         }
     }
 

@@ -65,7 +65,7 @@ impl Platform {
             self.have_ready(name, 1).await;
             self.run(name).await;
         }
-        let misnamed = self.application("1st-report", &json!({}));
+        let misnamed = application("1st-report", &json!({}));
         eventually("the API server asks the operator's webhook", async || {
             let answer = self.jobs.create_dry(&misnamed).await;
             answer.message().contains("invalid SparkApplication name")
@@ -120,20 +120,6 @@ impl Platform {
 
     fn slices(&self) -> String {
         format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", self.home.name)
-    }
-
-    /// An application that works, but for what is changed in it.
-    pub fn application(&self, name: &str, change: &Value) -> Value {
-        let mut application = json!({
-            "apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication", "metadata": {"name": name},
-            "spec": {
-                "type": "Python", "mode": "cluster", "image": "apache/spark:3.5.7", "sparkVersion": "3.5.7",
-                "mainApplicationFile": "local:///opt/spark/examples/src/main/python/pi.py",
-                "driver": {"serviceAccount": "spark-operator-spark"}, "executor": {"instances": 1}
-            }
-        });
-        json_patch::merge(&mut application, change);
-        application
     }
 }
 
@@ -254,6 +240,20 @@ impl Diagnosis {
     pub fn cure(&self, name: &str) -> &str {
         self.the(name)["cure"]["copy"].as_str().unwrap()
     }
+}
+
+/// An application that works, but for what is changed in it.
+pub fn application(name: &str, change: &Value) -> Value {
+    let mut application = json!({
+        "apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication", "metadata": {"name": name},
+        "spec": {
+            "type": "Python", "mode": "cluster", "image": "apache/spark:3.5.7", "sparkVersion": "3.5.7",
+            "mainApplicationFile": "local:///opt/spark/examples/src/main/python/pi.py",
+            "driver": {"serviceAccount": "spark-operator-spark"}, "executor": {"instances": 1}
+        }
+    });
+    json_patch::merge(&mut application, change);
+    application
 }
 
 pub fn deployment(name: &str) -> Value {
