@@ -40,7 +40,7 @@ fn watched_at(level: &str) -> String {
 /// A control plane for what concerns every namespace: which operators there are.
 async fn with_operators() -> &'static Cluster {
     static MINE: OnceCell<&Cluster> = OnceCell::const_new();
-    MINE.get_or_init(Cluster::of_my_own).await
+    MINE.get_or_init(Cluster::of_several_tests).await
 }
 
 /// One test that changes which operators there are after the other.

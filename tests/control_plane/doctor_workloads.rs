@@ -14,7 +14,7 @@ use crate::{
 /// A control plane for the tests of this file, with its scheduler and a flagged node: nodes concern everybody.
 async fn cluster() -> &'static Cluster {
     static MINE: OnceCell<&Cluster> = OnceCell::const_new();
-    let cluster = MINE.get_or_init(Cluster::of_my_own).await;
+    let cluster = MINE.get_or_init(Cluster::of_several_tests).await;
     cluster.start_controllers().await;
     cluster
 }

@@ -34,7 +34,7 @@ const NODES: &str = "/api/v1/nodes";
 /// A control plane for the tests of this file: nodes concern everybody.
 async fn cluster() -> &'static Cluster {
     static MINE: OnceCell<&Cluster> = OnceCell::const_new();
-    MINE.get_or_init(Cluster::of_my_own).await
+    MINE.get_or_init(Cluster::of_several_tests).await
 }
 
 #[tokio::test]

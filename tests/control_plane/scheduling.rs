@@ -24,7 +24,7 @@ const ROLES: [&str; 4] = ["driver", "executor", "connect-server", "notebook"];
 /// A control plane for the tests of this file, with its scheduler: nodes concern everybody.
 async fn cluster() -> &'static Cluster {
     static MINE: OnceCell<&Cluster> = OnceCell::const_new();
-    let cluster = MINE.get_or_init(Cluster::of_my_own).await;
+    let cluster = MINE.get_or_init(Cluster::of_several_tests).await;
     cluster.start_controllers().await;
     cluster
 }

@@ -32,6 +32,7 @@ mod tools;
 mod webhook;
 
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
     fs, io,
     net::TcpListener,
@@ -86,14 +87,39 @@ pub async fn cluster() -> &'static Cluster {
     shared.as_ref().unwrap_or_else(|why| panic!("{why}"))
 }
 
+thread_local! {
+    /// A test runs on a thread of its own, and what stands here ends with that: two dozen idle API servers would take all there is.
+    static ENDED_WITH_THE_TEST: RefCell<Vec<Ending>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Ends a control plane when it is dropped.
+struct Ending(&'static Cluster);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.processes.end_all();
+    }
+}
+
 impl Cluster {
-    /// Another one, for a test that changes what concerns every namespace. It ends with the process.
+    /// Another one, for a test that changes what concerns every namespace. It ends with the test.
     pub async fn of_my_own() -> &'static Self {
         Self::of_my_own_with(&[]).await
     }
 
     /// Another one, whose API server has these flags too.
     pub async fn of_my_own_with(flags: &'static [&str]) -> &'static Self {
+        let cluster = Self::of_several_tests_with(flags).await;
+        ENDED_WITH_THE_TEST.with_borrow_mut(|mine| mine.push(Ending(cluster)));
+        cluster
+    }
+
+    /// Another one, for tests that share it among themselves. It ends with the process.
+    pub async fn of_several_tests() -> &'static Self {
+        Self::of_several_tests_with(&[]).await
+    }
+
+    async fn of_several_tests_with(flags: &'static [&str]) -> &'static Self {
         let started = Self::start(flags).await.unwrap_or_else(|why| panic!("{why}"));
         Box::leak(Box::new(started))
     }

@@ -5,7 +5,7 @@ use std::{
     io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::Mutex,
 };
 
@@ -31,6 +31,8 @@ const KEEP: &str = "KEEP_CONTROL_PLANE";
 pub struct Processes {
     folder: PathBuf,
     keeper: Child,
+    /// As long as this is open, nothing ends.
+    open: Mutex<Option<ChildStdin>>,
     running: Mutex<Vec<(String, Child)>>,
 }
 
@@ -39,7 +41,7 @@ impl Processes {
     pub fn new() -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("spark-admission-").tempdir()?.keep();
         let keep = std::env::var_os(KEEP).unwrap_or_default();
-        let keeper = Command::new("sh")
+        let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
             .arg(&folder)
             .arg(keep)
@@ -48,7 +50,13 @@ impl Processes {
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()?;
-        Ok(Self { folder, keeper, running: Mutex::default() })
+        let open = Mutex::new(keeper.stdin.take());
+        Ok(Self { folder, keeper, open, running: Mutex::default() })
+    }
+
+    /// Ends all of them now.
+    pub fn end_all(&self) {
+        self.open.lock().unwrap().take();
     }
 
     pub fn folder(&self) -> &Path {
@@ -126,7 +134,7 @@ impl Processes {
 
 impl Drop for Processes {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
+        self.end_all();
         for (_, child) in self.running.get_mut().unwrap() {
             let _ = child.kill();
             let _ = child.wait();
