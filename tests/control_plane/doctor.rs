@@ -701,7 +701,10 @@ async fn five_hundred_applications_take_a_few_requests() {
         here.create(&application(&format!("pi-{number}"), "spark")).await.object();
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("pi-{number}-driver"), "labels": {"spark-role": "driver"}},
-            "spec": {"serviceAccountName": "spark", "containers": [{"name": "spark-kubernetes-driver", "image": "apache/spark:3.5.7"}]}
+            "spec": {
+                "nodeName": "somewhere", "serviceAccountName": "spark",
+                "containers": [{"name": "spark-kubernetes-driver", "image": "apache/spark:3.5.7"}]
+            }
         });
         here.create(&pod).await.object();
         // A few fail again and again, the others run and have no executors: the log of each would tell more.
