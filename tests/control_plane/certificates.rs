@@ -609,7 +609,7 @@ async fn the_commands_say_what_fits_and_what_does_not() {
     for line in [
         &format!("Secret {}", replicas.secret),
         "  CA           spark-admission CA 20",
-        "  certificate  localhost, spark-admission.",
+        "  certificate  localhost, spark-admission-",
         "  signed by    spark-admission CA 20",
         &format!("MutatingWebhookConfiguration {}, pods.spark-admission.io", replicas.configuration),
         &format!("ValidatingWebhookConfiguration {}, executors.spark-admission.io", replicas.configuration),

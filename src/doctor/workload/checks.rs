@@ -12,9 +12,13 @@ use crate::{
 const SYMPTOMS: [Check; 4] =
     [Check::NamespaceNotWatched, Check::ServiceAccountMissing, Check::DriverPermissions, Check::UnwatchedEdit];
 
+/// The states of applications and servers that work, or have.
+const WORKING: [&str; 4] = ["RUNNING", "SUCCEEDING", "COMPLETED", "Ready"];
+
 pub(super) fn look(observed: &Observed, findings: &mut Vec<Finding>) {
     let snapshot = snapshot(observed);
-    let resources = observed.resources().filter(|resource| resource.state() != "COMPLETED");
+    // What works is not spoken of, however likely it was to fail.
+    let resources = observed.resources().filter(|resource| !WORKING.contains(&resource.state()));
     let resources =
         resources.map(|resource| of_resource(resource.kind, &resource.metadata, &resource.json, observed, &snapshot));
     // What an operator made of a resource is judged there.
