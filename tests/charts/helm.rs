@@ -24,9 +24,9 @@ pub fn chart() -> PathBuf {
 }
 
 /// A program, or why it is not there.
-fn program(name: &str) -> Result<&'static Path, &'static str> {
+pub fn program(name: &str) -> Result<&'static Path, &'static str> {
     static PROGRAMS: OnceLock<Result<Programs, String>> = OnceLock::new();
-    let found = PROGRAMS.get_or_init(|| Programs::ensure(&["helm", "kubectl"]));
+    let found = PROGRAMS.get_or_init(|| Programs::ensure(&["helm", "kubectl", "spark-operator-chart"]));
     found.as_ref().map(|programs| programs.path(name)).map_err(String::as_str)
 }
 

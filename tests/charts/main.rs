@@ -8,6 +8,7 @@ mod documented;
 mod generated;
 mod helm;
 mod pages;
+mod platform;
 #[path = "../control_plane/cluster/programs.rs"]
 #[allow(dead_code, reason = "the control plane needs more of it")]
 mod programs;
