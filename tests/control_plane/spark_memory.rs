@@ -189,7 +189,9 @@ async fn what_the_check_refuses_fails_at_submission_or_in_the_driver() {
     ] {
         let answer = asked.create_dry(&application(&spark, "fine", &spec)).await;
         assert!(answer.is_success(), "{case}: {}", answer.message());
-        assert_eq!(answer.warnings, Vec::<String>::new(), "{case}");
+        // That a key is not read is another check's to say.
+        let told = answer.warnings.iter().filter(|warning| !warning.starts_with("submission-keys: "));
+        assert_eq!(told.count(), 0, "{case}: {:?}", answer.warnings);
     }
 }
 
