@@ -1,0 +1,80 @@
+//! A machine within this one: namespaces of its own, which end with everything in them when the tests do.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The first of three neighbouring networks, from the range that is set aside for tests of networks (RFC 2544): nobody's.
+const NETWORK: &str = "198.18.76";
+/// The machine's address, where its API server and its kubelet listen.
+pub const ADDRESS: &str = "198.18.76.2";
+/// The addresses of its pods.
+pub const PODS: &str = "198.18.77.0/24";
+/// The addresses of its services.
+pub const SERVICES: &str = "198.18.78.0/24";
+
+/// A running machine.
+pub struct Machine {
+    pub folder: PathBuf,
+    /// The first process of its namespaces, as this machine counts.
+    first: u32,
+    /// As long as this is open, the machine runs.
+    open: Option<ChildStdin>,
+    keeper: Child,
+}
+
+impl Machine {
+    /// Makes one, with an empty folder.
+    pub fn new() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("spark-admission-e2e-").tempdir()?.keep();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/node/keeper.sh");
+        let mut keeper = Command::new(&script)
+            .args([folder.as_os_str(), NETWORK.as_ref()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run {}", script.display()))?;
+        let open = keeper.stdin.take();
+        let mut said = String::new();
+        BufReader::new(keeper.stdout.take().context("its output is piped")?).read_line(&mut said)?;
+        let Some(first) = said.trim().strip_prefix("machine ").and_then(|pid| pid.parse().ok()) else {
+            bail!("{} ended without a machine: {}", script.display(), keeper.wait()?);
+        };
+        Ok(Self { folder, first, open, keeper })
+    }
+
+    /// A program in the machine, in its folder.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.first.to_string(), "--mount", "--net", "--pid"]);
+        // Entered there: a folder of this machine's own namespace has no path in the other.
+        command.args(["--", "sh", "-c", r#"cd "$0" && exec "$@""#]).arg(&self.folder).arg(program);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Starts a program that goes on; what it says is added to a file of that name.
+    pub fn start(&self, name: &str, command: &mut Command) -> Result<Child> {
+        let log = File::options().create(true).append(true).open(self.log(name))?;
+        command.stdout(log.try_clone()?).stderr(log);
+        command.spawn().with_context(|| format!("cannot start {name}"))
+    }
+
+    /// The file of what a program says.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(name).with_added_extension("log")
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.open.take();
+        // It says itself what it cannot remove.
+        let _ = self.keeper.wait();
+    }
+}

@@ -1,0 +1,66 @@
+//! The platform as its chart installs it: the operator, users' accounts and, at first without and then with it, the webhook.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::node::Node;
+
+/// The namespace of the release.
+pub const OPERATORS: &str = "operators";
+/// The namespaces that the operator watches: the platform's own, and one for each thing that an administrator sets for a namespace.
+pub const NAMESPACES: [&str; 3] = [USERS, LIMITED, RESTRICTED];
+pub const USERS: &str = "jupyterhub-users";
+/// It has a LimitRange and a ResourceQuota.
+pub const LIMITED: &str = "limited";
+/// The Pod Security Standard of this name is enforced in it.
+pub const RESTRICTED: &str = "restricted";
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The platform's chart with what it depends on, in the folder of a node.
+pub struct Platform<'a> {
+    node: &'a Node,
+    chart: String,
+}
+
+impl<'a> Platform<'a> {
+    /// Gets everything ready; nothing is installed.
+    pub fn new(node: &'a Node) -> Result<Self> {
+        let chart = node.machine.folder.join("spark");
+        let copied = Command::new("cp").args(["-R", "manifests/helm/spark"]).arg(&chart).current_dir(env!("CARGO_MANIFEST_DIR")).status()?;
+        ensure!(copied.success(), "cannot copy the platform's chart");
+        let dependencies = chart.join("charts");
+        let operator = node.path("spark-operator-chart").to_string_lossy().into_owned();
+        for dependency in ["manifests/helm/spark-admission", &operator] {
+            node.helm(&["package", dependency, "--destination", &dependencies.to_string_lossy()])?;
+        }
+        Ok(Self { node, chart: chart.to_string_lossy().into_owned() })
+    }
+
+    /// The image of the webhook, of the static binary.
+    pub fn import_webhook(&self) -> Result<()> {
+        let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/static/spark-admission");
+        let folder = self.node.machine.folder.join("image");
+        fs::create_dir_all(&folder)?;
+        fs::copy(&binary, folder.join("spark-admission")).with_context(|| format!("no {}: make static-binary", binary.display()))?;
+        let script = r#"tar --owner=0 --group=0 -cf layer spark-admission && python3 "$0/tests/e2e/images/archive.py" image.tar "$1" "$2" layer"#;
+        let image = format!("ghcr.io/spark-admission/spark-admission:{VERSION}");
+        let config = r#"{"User": "65532:65532", "Entrypoint": ["/spark-admission"], "Cmd": ["serve"]}"#;
+        let made = Command::new("sh").args(["-c", script, env!("CARGO_MANIFEST_DIR"), &image, config]).current_dir(&folder).status()?;
+        ensure!(made.success(), "cannot make the image of the webhook");
+        self.node.import(&folder.join("image.tar"))
+    }
+
+    /// Installs or upgrades the release, with these values besides, and waits until it is ready.
+    pub fn install(&self, values: &[&str]) -> Result<()> {
+        let namespaces = format!("spark-operator.spark.jobNamespaces={{{}}}", NAMESPACES.join(","));
+        let mut arguments = vec!["upgrade", "--install", "spark", &self.chart, "--namespace", OPERATORS, "--create-namespace"];
+        arguments.extend(["--wait", "--timeout", "5m", "--set", &namespaces]);
+        for value in values {
+            arguments.extend(["--set", value]);
+        }
+        self.node.helm(&arguments)?;
+        Ok(())
+    }
+}
