@@ -28,7 +28,11 @@ impl<'a> Platform<'a> {
     /// Gets everything ready; nothing is installed.
     pub fn new(node: &'a Node) -> Result<Self> {
         let chart = node.machine.folder.join("spark");
-        let copied = Command::new("cp").args(["-R", "manifests/helm/spark"]).arg(&chart).current_dir(env!("CARGO_MANIFEST_DIR")).status()?;
+        let copied = Command::new("cp")
+            .args(["-R", "manifests/helm/spark"])
+            .arg(&chart)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()?;
         ensure!(copied.success(), "cannot copy the platform's chart");
         let dependencies = chart.join("charts");
         let operator = node.path("spark-operator-chart").to_string_lossy().into_owned();
@@ -43,11 +47,15 @@ impl<'a> Platform<'a> {
         let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/static/spark-admission");
         let folder = self.node.machine.folder.join("image");
         fs::create_dir_all(&folder)?;
-        fs::copy(&binary, folder.join("spark-admission")).with_context(|| format!("no {}: make static-binary", binary.display()))?;
+        fs::copy(&binary, folder.join("spark-admission"))
+            .with_context(|| format!("no {}: make static-binary", binary.display()))?;
         let script = r#"tar --owner=0 --group=0 -cf layer spark-admission && python3 "$0/tests/e2e/images/archive.py" image.tar "$1" "$2" layer"#;
         let image = format!("ghcr.io/spark-admission/spark-admission:{VERSION}");
         let config = r#"{"User": "65532:65532", "Entrypoint": ["/spark-admission"], "Cmd": ["serve"]}"#;
-        let made = Command::new("sh").args(["-c", script, env!("CARGO_MANIFEST_DIR"), &image, config]).current_dir(&folder).status()?;
+        let made = Command::new("sh")
+            .args(["-c", script, env!("CARGO_MANIFEST_DIR"), &image, config])
+            .current_dir(&folder)
+            .status()?;
         ensure!(made.success(), "cannot make the image of the webhook");
         self.node.import(&folder.join("image.tar"))
     }
@@ -55,7 +63,8 @@ impl<'a> Platform<'a> {
     /// Installs or upgrades the release, with these values besides, and waits until it is ready.
     pub fn install(&self, values: &[&str]) -> Result<()> {
         let namespaces = format!("spark-operator.spark.jobNamespaces={{{}}}", NAMESPACES.join(","));
-        let mut arguments = vec!["upgrade", "--install", "spark", &self.chart, "--namespace", OPERATORS, "--create-namespace"];
+        let mut arguments =
+            vec!["upgrade", "--install", "spark", &self.chart, "--namespace", OPERATORS, "--create-namespace"];
         arguments.extend(["--wait", "--timeout", "5m", "--set", &namespaces]);
         for value in values {
             arguments.extend(["--set", value]);
@@ -63,4 +72,26 @@ impl<'a> Platform<'a> {
         self.node.helm(&arguments)?;
         Ok(())
     }
+
+    /// What an administrator sets for the namespaces: limits and a quota in one, a Pod Security Standard in another.
+    pub fn prepare_namespaces(&self) -> Result<()> {
+        self.node.kubectl(&["label", "namespace", RESTRICTED, "pod-security.kubernetes.io/enforce=restricted"])?;
+        self.node.kubectl_with(&["apply", "-f", "-"], LIMITS)?;
+        Ok(())
+    }
 }
+
+const LIMITS: &str = r#"
+apiVersion: v1
+kind: LimitRange
+metadata: {name: containers, namespace: limited}
+spec:
+  limits:
+  - {type: Container, default: {cpu: "1", memory: 1Gi}, defaultRequest: {cpu: 100m, memory: 256Mi}}
+---
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: all, namespace: limited}
+spec:
+  hard: {requests.cpu: "2", requests.memory: 4Gi, limits.cpu: "4", limits.memory: 4Gi}
+"#;

@@ -1,7 +1,7 @@
-"""Writes an image as an archive that `ctr images import` takes.
+"""Writes images as one archive that `ctr images import` takes; a layer of several images is in it once.
 
-Usage: archive.py FILE NAME CONFIG LAYER...
-CONFIG is the image's configuration as JSON, such as {"User": "185"}; a layer is a tar file.
+Usage: archive.py FILE <IMAGES
+IMAGES is JSON: [{"name": "example.org/image:1", "config": {"User": "185"}, "layers": ["layer.tar"]}].
 """
 
 import hashlib
@@ -18,25 +18,30 @@ def digest(path):
         return hashlib.file_digest(layer, "sha256").hexdigest()
 
 
-def write(path, name, config, layers):
-    digests = [digest(layer) for layer in layers]
-    image = json.dumps({
-        "architecture": "amd64", "os": "linux", "created": MADE, "config": config,
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
-        "history": [{"created": MADE} for _ in digests],
-    }).encode()
-    config_file = hashlib.sha256(image).hexdigest() + ".json"
-    manifest = json.dumps([{
-        "Config": config_file, "RepoTags": [name], "Layers": [f"{digest}/layer.tar" for digest in digests],
-    }]).encode()
+def add(archive, name, text):
+    member = tarfile.TarInfo(name)
+    member.size = len(text)
+    archive.addfile(member, io.BytesIO(text))
+
+
+def write(path, images):
+    digests = {layer: digest(layer) for image in images for layer in image["layers"]}
+    manifest = []
     with tarfile.open(path, "w") as archive:
-        for layer, of_layer in zip(layers, digests):
+        for layer, of_layer in digests.items():
             archive.add(layer, f"{of_layer}/layer.tar")
-        for file, text in [(config_file, image), ("manifest.json", manifest)]:
-            member = tarfile.TarInfo(file)
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text))
+        for image in images:
+            config = json.dumps({
+                "architecture": "amd64", "os": "linux", "created": MADE, "config": image["config"],
+                "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digests[layer]}" for layer in image["layers"]]},
+                "history": [{"created": MADE} for _ in image["layers"]],
+            }).encode()
+            file = hashlib.sha256(config).hexdigest() + ".json"
+            add(archive, file, config)
+            layers = [f"{digests[layer]}/layer.tar" for layer in image["layers"]]
+            manifest.append({"Config": file, "RepoTags": [image["name"]], "Layers": layers})
+        add(archive, "manifest.json", json.dumps(manifest).encode())
 
 
 if __name__ == "__main__":
-    write(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4:])
+    write(sys.argv[1], json.load(sys.stdin))

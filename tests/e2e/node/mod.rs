@@ -86,7 +86,8 @@ impl Node {
 
     fn start_control_plane(&self) -> Result<()> {
         let socket = self.machine.folder.join("etcd.sock").display().to_string();
-        let clients = [format!("--listen-client-urls=unix://{socket}"), format!("--advertise-client-urls=unix://{socket}")];
+        let clients =
+            [format!("--listen-client-urls=unix://{socket}"), format!("--advertise-client-urls=unix://{socket}")];
         let etcd = ["--data-dir=etcd", "--listen-peer-urls=http://127.0.0.1:0", "--unsafe-no-fsync"];
         self.run("etcd", self.program("etcd").args_of(&etcd).args_of(&clients))?;
         let flags = [
@@ -109,7 +110,10 @@ impl Node {
         ];
         self.run("kube-apiserver", self.program("kube-apiserver").args_of(&flags))?;
         self.until("the API server is ready", || Ok(self.kubectl(&["get", "--raw", "/readyz"]).is_ok()))?;
-        self.run("kube-scheduler", self.program("kube-scheduler").args_of(&["--kubeconfig=scheduler.conf", "--leader-elect=false"]))?;
+        self.run(
+            "kube-scheduler",
+            self.program("kube-scheduler").args_of(&["--kubeconfig=scheduler.conf", "--leader-elect=false"]),
+        )?;
         let controllers = [
             "--kubeconfig=controllers.conf",
             "--leader-elect=false",
@@ -122,8 +126,13 @@ impl Node {
 
     /// containerd, alone.
     pub fn start_containerd(&self) -> Result<()> {
-        self.run("containerd", self.machine.command(Path::new("/usr/bin/containerd")).args_of(&["-c", "containerd.toml"]))?;
-        self.until("containerd answers", || Ok(self.ctr().arg("version").stderr(Stdio::null()).output()?.status.success()))
+        self.run(
+            "containerd",
+            self.machine.command(Path::new("/usr/bin/containerd")).args_of(&["-c", "containerd.toml"]),
+        )?;
+        self.until("containerd answers", || {
+            Ok(self.ctr().arg("version").stderr(Stdio::null()).output()?.status.success())
+        })
     }
 
     /// The kubelet, alone.
@@ -141,7 +150,8 @@ impl Node {
 
     /// Takes an image from an archive.
     pub fn import(&self, archive: &Path) -> Result<()> {
-        done(self.ctr().args(["images", "import"]).arg(archive)).with_context(|| format!("cannot import {}", archive.display()))?;
+        done(self.ctr().args(["images", "import"]).arg(archive))
+            .with_context(|| format!("cannot import {}", archive.display()))?;
         Ok(())
     }
 
@@ -210,6 +220,14 @@ impl Node {
         let file = tempfile::NamedTempFile::new_in(&self.machine.folder)?;
         fs::write(file.path(), input)?;
         done(self.tool("kubectl").args(arguments).stdin(fs::File::open(file.path())?))
+    }
+
+    /// Applies a manifest: whether the API server took it, and what it complained about.
+    pub fn apply(&self, manifest: &str) -> Result<(bool, String)> {
+        let file = tempfile::NamedTempFile::new_in(&self.machine.folder)?;
+        fs::write(file.path(), manifest)?;
+        let output = self.tool("kubectl").args(["apply", "-f"]).arg(file.path()).output()?;
+        Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
     }
 
     /// What helm says; an error where it complains.

@@ -1,0 +1,256 @@
+//! Runs scenarios on a node, a few at a time, each until its outcome is known.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::{
+    cells::Cell,
+    node::Node,
+    outcome::{Outcome, Seen, see, telling},
+};
+
+/// How many run at once, on two cores.
+const AT_ONCE: usize = 3;
+/// How long nothing may change until a scenario counts as one that never ends.
+const STANDSTILL: Duration = Duration::from_secs(120);
+/// How long one may take in all.
+const AT_MOST: Duration = Duration::from_secs(400);
+
+const CLIENT: &str = "
+import sys
+from pyspark.sql import SparkSession
+session = SparkSession.builder.remote(sys.argv[1]).getOrCreate()
+print('counted', session.range(1000).count())
+";
+
+/// What became of a scenario.
+pub struct Finished {
+    pub cell: Cell,
+    pub outcome: Outcome,
+    pub took: Duration,
+    /// What the API server told the user at the submission.
+    pub warnings: Vec<String>,
+}
+
+/// A scenario that goes on.
+struct Running {
+    cell: Cell,
+    started: Instant,
+    changed: Instant,
+    state: String,
+    client: Option<Child>,
+    client_said: String,
+    warnings: Vec<String>,
+}
+
+/// Runs all of them; each is gone when the next takes its place.
+pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
+    let client = ConnectClient::find()?;
+    let mut waiting = cells.iter().copied();
+    let mut running: Vec<Running> = Vec::new();
+    let mut results = Vec::new();
+    loop {
+        while running.len() < AT_ONCE
+            && let Some(cell) = waiting.next()
+        {
+            match submit(node, cell)? {
+                Ok(started) => running.push(started),
+                Err(refused) => finish(node, &mut results, refused)?,
+            }
+        }
+        if running.is_empty() {
+            return Ok(results);
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        let objects = objects(node)?;
+        let mut still = Vec::new();
+        for mut one in running {
+            match one.advance(node, &client, &objects)? {
+                None => still.push(one),
+                Some(outcome) => {
+                    let result = Finished {
+                        cell: one.cell,
+                        outcome,
+                        took: one.started.elapsed(),
+                        warnings: one.warnings.clone(),
+                    };
+                    finish(node, &mut results, result)?;
+                }
+            }
+        }
+        running = still;
+    }
+}
+
+fn finish(node: &Node, results: &mut Vec<Finished>, result: Finished) -> Result<()> {
+    eprintln!("  {:<45} {:>4} s  {}", result.cell.name(), result.took.as_secs(), result.outcome);
+    let manifest = result.cell.manifest();
+    let (kind, name) = (manifest["kind"].as_str().unwrap_or_default(), result.cell.name());
+    node.kubectl(&["-n", result.cell.namespace(), "delete", kind, &name, "--ignore-not-found", "--wait=false"])?;
+    // A server's shell does not hear that it is to end, and what spark-submit made belongs to nobody.
+    for suffix in ["-server", "-driver", ""] {
+        let pod = format!("{name}{suffix}");
+        node.kubectl(&[
+            "-n",
+            result.cell.namespace(),
+            "delete",
+            "pod",
+            &pod,
+            "--ignore-not-found",
+            "--wait=false",
+            "--grace-period=1",
+        ])?;
+    }
+    results.push(result);
+    Ok(())
+}
+
+fn submit(node: &Node, cell: Cell) -> Result<std::result::Result<Running, Finished>> {
+    let started = Instant::now();
+    let (applied, complaints) = node.apply(&cell.manifest().to_string())?;
+    let warnings = complaints.lines().filter_map(|line| line.strip_prefix("Warning: ")).map(str::to_owned).collect();
+    if !applied {
+        let outcome = Outcome::Refused(complaints.lines().last().unwrap_or_default().to_owned());
+        return Ok(Err(Finished { cell, outcome, took: started.elapsed(), warnings }));
+    }
+    Ok(Ok(Running {
+        cell,
+        started,
+        changed: started,
+        state: String::new(),
+        client: None,
+        client_said: String::new(),
+        warnings,
+    }))
+}
+
+/// All that outcomes are read from.
+fn objects(node: &Node) -> Result<Vec<Value>> {
+    let kinds = "pods,sparkapplications,sparkconnects";
+    let mut list: Value = serde_json::from_str(&node.kubectl(&["get", kinds, "-A", "-o", "json"])?)?;
+    Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+}
+
+impl Running {
+    fn advance(&mut self, node: &Node, client: &ConnectClient, objects: &[Value]) -> Result<Option<Outcome>> {
+        let namespace = self.cell.namespace();
+        match see(self.cell, objects) {
+            Seen::Ran => return Ok(Some(Outcome::Ran)),
+            Seen::Failed { place, message } => return Ok(Some(Outcome::Failed { place, message })),
+            Seen::FailedPod { pod, previous } => {
+                let mut arguments = vec!["-n", namespace, "logs", &pod, "--tail=2000"];
+                if previous {
+                    arguments.push("--previous");
+                }
+                let log = node.kubectl(&arguments).unwrap_or_else(|error| error.to_string());
+                return Ok(Some(Outcome::Failed { place: format!("in the log of {pod}"), message: telling(&log) }));
+            }
+            Seen::Ready { service } => {
+                if self.ask_server(node, client, &service)? {
+                    return Ok(Some(Outcome::Ran));
+                }
+            }
+            Seen::Going(state) if state != self.state => {
+                self.state = state;
+                self.changed = Instant::now();
+            }
+            Seen::Going(_) => {}
+        }
+        if self.changed.elapsed() < STANDSTILL && self.started.elapsed() < AT_MOST {
+            return Ok(None);
+        }
+        Ok(Some(Outcome::Failed {
+            place: format!("nothing changes ({})", self.state.trim()),
+            message: self.last_event(node)?,
+        }))
+    }
+
+    /// Whether a client got its answer from the server; starts one where none is on its way.
+    fn ask_server(&mut self, node: &Node, client: &ConnectClient, service: &str) -> Result<bool> {
+        let Some(asking) = &mut self.client else {
+            let address = node.kubectl(&[
+                "-n",
+                self.cell.namespace(),
+                "get",
+                "service",
+                service,
+                "-o",
+                "jsonpath={.spec.clusterIP}",
+            ])?;
+            self.client = Some(client.ask(&address)?);
+            return Ok(false);
+        };
+        let Some(status) = asking.try_wait()? else { return Ok(false) };
+        let output = self.client.take().map(Child::wait_with_output).transpose()?.context("it was there")?;
+        self.client_said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok(status.success() && String::from_utf8_lossy(&output.stdout).contains("counted 1000"))
+    }
+
+    /// What the events of its pods say, the newest; what the client said of a server that is ready.
+    fn last_event(&self, node: &Node) -> Result<String> {
+        if !self.client_said.is_empty() {
+            return Ok(telling(&self.client_said));
+        }
+        let text = node.kubectl(&[
+            "-n",
+            self.cell.namespace(),
+            "get",
+            "events",
+            "--sort-by=.metadata.creationTimestamp",
+            "-o",
+            "json",
+        ])?;
+        let events: Value = serde_json::from_str(&text)?;
+        let name = self.cell.name();
+        let own = events["items"].as_array().into_iter().flatten().filter(|event| {
+            event["type"] == "Warning"
+                && event["involvedObject"]["name"].as_str().is_some_and(|object| object.starts_with(&name))
+        });
+        let last = own.last().map(|event| {
+            format!(
+                "{} {}",
+                event["reason"].as_str().unwrap_or_default(),
+                event["message"].as_str().unwrap_or_default()
+            )
+        });
+        Ok(last.map_or_else(|| "no event, no message".to_owned(), |message| message.chars().take(300).collect()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(client) = &mut self.client {
+            let _ = client.kill();
+            let _ = client.wait();
+        }
+    }
+}
+
+/// A Spark Connect client in Python.
+struct ConnectClient {
+    path: String,
+}
+
+impl ConnectClient {
+    fn find() -> Result<Self> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/connect-client");
+        let output = Command::new(&script).stderr(Stdio::inherit()).output()?;
+        anyhow::ensure!(output.status.success(), "{} says above what is missing", script.display());
+        let said = String::from_utf8(output.stdout)?;
+        let folders: Vec<_> = said.lines().filter_map(|line| line.split_once('=')).map(|(_, path)| path).collect();
+        Ok(Self { path: folders.join(":") })
+    }
+
+    /// Has a client count the numbers to a thousand on the server's executors.
+    fn ask(&self, address: &str) -> Result<Child> {
+        let mut client = Command::new("timeout");
+        client.args(["120", "python3", "-c", CLIENT, &format!("sc://{address}:15002")]).env("PYTHONPATH", &self.path);
+        Ok(client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
+    }
+}

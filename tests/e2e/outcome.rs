@@ -1,0 +1,157 @@
+//! What became of a scenario, read from the cluster as its user would.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::cells::{Cell, Row};
+
+/// How a scenario ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Ran,
+    /// At the submission, with a message.
+    Refused(String),
+    /// Later: where, and with what message.
+    Failed {
+        place: String,
+        message: String,
+    },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ran => formatter.write_str("ran"),
+            Self::Refused(message) => write!(formatter, "refused: {message}"),
+            Self::Failed { place, message } => write!(formatter, "failed, {place}: {message}"),
+        }
+    }
+}
+
+/// What is seen of it at a moment.
+pub enum Seen {
+    /// It goes on; the text changes whenever something does.
+    Going(String),
+    Ran,
+    /// A Connect server that says that it is ready: a client is to try it.
+    Ready {
+        service: String,
+    },
+    /// It has failed, as its resource says.
+    Failed {
+        place: String,
+        message: String,
+    },
+    /// It has failed, as the log of this pod's container says; of the container before the present one where `previous`.
+    FailedPod {
+        pod: String,
+        previous: bool,
+    },
+}
+
+/// Reads what a cell has become from all objects of the cluster.
+pub fn see(cell: Cell, objects: &[Value]) -> Seen {
+    let name = cell.name();
+    let of_kind = |kind: &'static str| {
+        objects
+            .iter()
+            .filter(move |object| object["kind"] == kind && object["metadata"]["namespace"] == cell.namespace())
+    };
+    match cell.row {
+        Row::Scala | Row::Python => {
+            see_application(of_kind("SparkApplication").find(|object| object["metadata"]["name"] == name), objects)
+        }
+        Row::Scheduled => {
+            let child = |object: &&Value| {
+                text(&object["metadata"]["name"]).strip_prefix(&name).is_some_and(|rest| rest.starts_with('-'))
+            };
+            see_application(of_kind("SparkApplication").find(child), objects)
+        }
+        Row::Connect => {
+            let server = of_kind("Pod").find(|pod| text(&pod["metadata"]["name"]) == format!("{name}-server"));
+            see_server(of_kind("SparkConnect").find(|object| object["metadata"]["name"] == name), server)
+        }
+        Row::Submit => {
+            let driver = of_kind("Pod").find(|pod| text(&pod["metadata"]["name"]) == format!("{name}-driver"));
+            see_pod(driver.or_else(|| of_kind("Pod").find(|pod| pod["metadata"]["name"] == name)), driver.is_some())
+        }
+        Row::Notebook => see_pod(of_kind("Pod").find(|pod| pod["metadata"]["name"] == name), true),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn see_application(application: Option<&Value>, objects: &[Value]) -> Seen {
+    let Some(application) = application else { return Seen::Going("nothing".to_owned()) };
+    let state = &application["status"]["applicationState"];
+    let name = text(&application["metadata"]["name"]);
+    let driver = objects
+        .iter()
+        .find(|object| object["kind"] == "Pod" && text(&object["metadata"]["name"]) == format!("{name}-driver"));
+    match text(&state["state"]) {
+        "COMPLETED" => Seen::Ran,
+        "FAILED" | "SUBMISSION_FAILED" => {
+            let message = text(&state["errorMessage"]);
+            if driver.is_some() && !message.contains("spark-submit") {
+                return Seen::FailedPod { pod: format!("{name}-driver"), previous: false };
+            }
+            Seen::Failed { place: "in the operator, at the submission".to_owned(), message: telling(message) }
+        }
+        state => Seen::Going(format!("{state} {}", driver.map(state_of).unwrap_or_default())),
+    }
+}
+
+fn see_server(resource: Option<&Value>, server: Option<&Value>) -> Seen {
+    let state = resource.map(|resource| text(&resource["status"]["state"])).unwrap_or_default();
+    let pod = server.map(state_of).unwrap_or_default();
+    let restarts =
+        server.map_or(0, |server| server["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap_or(0));
+    let name = server.map(|server| text(&server["metadata"]["name"])).unwrap_or_default();
+    if restarts > 0 {
+        return Seen::FailedPod { pod: name.to_owned(), previous: true };
+    }
+    if server.is_some_and(|server| text(&server["status"]["phase"]) == "Failed") {
+        return Seen::FailedPod { pod: name.to_owned(), previous: false };
+    }
+    let service = resource.map(|resource| format!("{}-server", text(&resource["metadata"]["name"])));
+    match (state, service) {
+        ("Ready", Some(service)) => Seen::Ready { service },
+        _ => Seen::Going(format!("{state} {pod}")),
+    }
+}
+
+fn see_pod(pod: Option<&Value>, is_spark: bool) -> Seen {
+    let Some(pod) = pod else { return Seen::Going("nothing".to_owned()) };
+    let name = text(&pod["metadata"]["name"]).to_owned();
+    match text(&pod["status"]["phase"]) {
+        "Failed" => Seen::FailedPod { pod: name, previous: false },
+        "Succeeded" if is_spark => Seen::Ran,
+        _ => Seen::Going(format!("{name} {}", state_of(pod))),
+    }
+}
+
+/// A pod's phase and its containers' states, without times.
+fn state_of(pod: &Value) -> String {
+    let status = &pod["status"];
+    let containers = status["containerStatuses"].as_array().into_iter().flatten().map(|container| {
+        let (state, why) = container["state"]
+            .as_object()
+            .and_then(|state| state.iter().next())
+            .map_or(("", ""), |(name, state)| (name, text(&state["reason"])));
+        format!("{state} {why} {}", container["restartCount"])
+    });
+    format!("{} {}", text(&status["phase"]), containers.collect::<Vec<_>>().join(", "))
+}
+
+/// The line of a log that tells what went wrong: the first with an exception or an error, else the last.
+pub fn telling(log: &str) -> String {
+    let lines: Vec<_> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let signs =
+        ["Exception in thread", "Error: ", "Caused by:", "Exception: ", "error: ", "No space left on device", "Error"];
+    let found = signs.iter().find_map(|sign| lines.iter().find(|line| line.contains(sign)));
+    let line = found.or(lines.last()).copied().unwrap_or("nothing was said");
+    line.chars().take(300).collect()
+}
