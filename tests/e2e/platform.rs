@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
 use crate::node::Node;
 
@@ -49,13 +50,13 @@ impl<'a> Platform<'a> {
         fs::create_dir_all(&folder)?;
         fs::copy(&binary, folder.join("spark-admission"))
             .with_context(|| format!("no {}: make static-binary", binary.display()))?;
-        let script = r#"tar --owner=0 --group=0 -cf layer spark-admission && python3 "$0/tests/e2e/images/archive.py" image.tar "$1" "$2" layer"#;
-        let image = format!("ghcr.io/spark-admission/spark-admission:{VERSION}");
-        let config = r#"{"User": "65532:65532", "Entrypoint": ["/spark-admission"], "Cmd": ["serve"]}"#;
-        let made = Command::new("sh")
-            .args(["-c", script, env!("CARGO_MANIFEST_DIR"), &image, config])
-            .current_dir(&folder)
-            .status()?;
+        let images = json!([{
+            "name": format!("ghcr.io/spark-admission/spark-admission:{VERSION}"), "layers": ["layer.tar"],
+            "config": {"User": "65532:65532", "Entrypoint": ["/spark-admission"], "Cmd": ["serve"]}
+        }]);
+        fs::write(folder.join("images.json"), images.to_string())?;
+        let script = r#"tar --owner=0 --group=0 -cf layer.tar spark-admission && python3 "$0/tests/e2e/images/archive.py" image.tar <images.json"#;
+        let made = Command::new("sh").args(["-c", script, env!("CARGO_MANIFEST_DIR")]).current_dir(&folder).status()?;
         ensure!(made.success(), "cannot make the image of the webhook");
         self.node.import(&folder.join("image.tar"))
     }

@@ -20,7 +20,8 @@ impl Programs {
         Self::said_by("scripts/spark", &[])
     }
 
-    fn said_by(script: &str, names: &[&str]) -> Result<Self, String> {
+    /// What a script of ours says that gets programs.
+    pub fn said_by(script: &str, names: &[&str]) -> Result<Self, String> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
         let ran = Command::new(&script).args(names).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
         let ran = ran.map_err(|error| format!("cannot run {}: {error}", script.display()))?;

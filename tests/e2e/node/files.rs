@@ -44,11 +44,11 @@ print(*[k for k, v in [("memory", resources.get("memory", {}).get("limit", 0)), 
         exit 1
     fi
 fi
-exec /usr/sbin/runc "$@"
+exec runc "$@"
 "#;
 
 /// Writes all of them into the machine's folder.
-pub fn write(folder: &Path) -> Result<()> {
+pub fn write(folder: &Path, network_plugins: &Path) -> Result<()> {
     let ca = Ca::new("end-to-end-test");
     let server =
         ca.server(&["127.0.0.1", ADDRESS, KUBERNETES, "kubernetes", "kubernetes.default", "kubernetes.default.svc"]);
@@ -62,7 +62,7 @@ pub fn write(folder: &Path) -> Result<()> {
         put(folder, &format!("{name}.conf"), &kubeconfig(folder, name))?;
     }
     for (name, text) in [
-        ("containerd.toml", containerd(folder)),
+        ("containerd.toml", containerd(folder, network_plugins)),
         ("cni/10-bridge.conflist", network(folder)),
         ("kubelet.yaml", kubelet(folder)),
         ("proxy.yaml", proxy(folder)),
@@ -104,8 +104,8 @@ fn kubeconfig(folder: &Path, user: &str) -> String {
     )
 }
 
-fn containerd(folder: &Path) -> String {
-    let folder = folder.display();
+fn containerd(folder: &Path, network_plugins: &Path) -> String {
+    let (folder, network_plugins) = (folder.display(), network_plugins.display());
     format!(
         r#"version = 2
 root = "{folder}/containerd/root"
@@ -117,7 +117,7 @@ sandbox_image = "localhost/pause:1"
 # Where a shell may not lower the score itself, runc may not either.
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
+bin_dir = "{network_plugins}"
 conf_dir = "{folder}/cni"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"

@@ -1,13 +1,16 @@
 //! A machine within this one: namespaces of its own, which end with everything in them when the tests do.
 
 use std::{
+    ffi::OsString,
     fs::File,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
+
+use crate::programs::Programs;
 
 /// The first of three neighbouring networks, from the range that is set aside for tests of networks (RFC 2544): nobody's.
 const NETWORK: &str = "198.18.76";
@@ -21,6 +24,7 @@ pub const SERVICES: &str = "198.18.78.0/24";
 /// A running machine.
 pub struct Machine {
     pub folder: PathBuf,
+    packages: Programs,
     /// The first process of its namespaces, as this machine counts.
     first: u32,
     /// As long as this is open, the machine runs.
@@ -31,12 +35,14 @@ pub struct Machine {
 impl Machine {
     /// Makes one, with an empty folder.
     pub fn new() -> Result<Self> {
+        let packages = Programs::said_by("scripts/node-packages", &[]).map_err(Error::msg)?;
         let folder = tempfile::Builder::new().prefix("spark-admission-e2e-").tempdir()?.keep();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/node/keeper.sh");
         let mut keeper = Command::new(&script)
             .args([folder.as_os_str(), NETWORK.as_ref()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .envs(environment(&packages)?)
             .spawn()
             .with_context(|| format!("cannot run {}", script.display()))?;
         let open = keeper.stdin.take();
@@ -45,17 +51,28 @@ impl Machine {
         let Some(first) = said.trim().strip_prefix("machine ").and_then(|pid| pid.parse().ok()) else {
             bail!("{} ended without a machine: {}", script.display(), keeper.wait()?);
         };
-        Ok(Self { folder, first, open, keeper })
+        Ok(Self { folder, packages, first, open, keeper })
     }
 
     /// A program in the machine, in its folder.
-    pub fn command(&self, program: &Path) -> Command {
+    pub fn command(&self, program: &Path) -> Result<Command> {
         let mut command = Command::new("nsenter");
+        command.envs(environment(&self.packages)?);
         command.args(["--target", &self.first.to_string(), "--mount", "--net", "--pid"]);
         // Entered there: a folder of this machine's own namespace has no path in the other.
         command.args(["--", "sh", "-c", r#"cd "$0" && exec "$@""#]).arg(&self.folder).arg(program);
         command.stdin(Stdio::null());
-        command
+        Ok(command)
+    }
+
+    /// One of the programs from Debian's packages.
+    pub fn packaged(&self, name: &str) -> Result<Command> {
+        self.command(&self.packages.path("programs").join(name))
+    }
+
+    /// Where the programs are that connect pods.
+    pub fn network_plugins(&self) -> &Path {
+        self.packages.path("network-plugins")
     }
 
     /// Starts a program that goes on; what it says is added to a file of that name.
@@ -69,6 +86,18 @@ impl Machine {
     pub fn log(&self, name: &str) -> PathBuf {
         self.folder.join(name).with_added_extension("log")
     }
+}
+
+/// With which the programs from Debian's packages find each other, and their libraries.
+fn environment(packages: &Programs) -> Result<[(&'static str, OsString); 3]> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = [packages.path("programs").to_owned()].into_iter().chain(std::env::split_paths(&path));
+    let libraries = packages.path("libraries");
+    Ok([
+        ("PATH", std::env::join_paths(paths)?),
+        ("LD_LIBRARY_PATH", libraries.into()),
+        ("XTABLES_LIBDIR", libraries.join("xtables").into()),
+    ])
 }
 
 impl Drop for Machine {

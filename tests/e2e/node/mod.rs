@@ -41,10 +41,6 @@ const PROGRAMS: [&str; 11] = [
     "spark-operator-chart",
     "spark-operator-crds",
 ];
-/// What is there where containerd, runc, the network plugins and the packet filter are: Debian's packages of these names.
-const PACKAGES: [&str; 4] = ["containerd", "runc", "containernetworking-plugins", "iptables"];
-const INSTALLED: [&str; 5] =
-    ["/usr/bin/containerd", "/usr/bin/ctr", "/usr/sbin/runc", "/usr/lib/cni/bridge", "/usr/sbin/iptables"];
 
 /// A cluster of one node.
 pub struct Node {
@@ -56,16 +52,9 @@ pub struct Node {
 impl Node {
     /// Starts one; all its parts are ready, and it has these images.
     pub fn start(images: &[PathBuf]) -> Result<Self> {
-        let missing: Vec<_> = INSTALLED.into_iter().filter(|path| !Path::new(path).exists()).collect();
-        ensure!(
-            missing.is_empty(),
-            "{} not there; on Debian: apt-get install {}",
-            missing.join(", "),
-            PACKAGES.join(" ")
-        );
         let programs = Programs::ensure(&PROGRAMS).map_err(anyhow::Error::msg)?;
         let node = Self { machine: Machine::new()?, programs, running: Mutex::default() };
-        files::write(&node.machine.folder)?;
+        files::write(&node.machine.folder, node.machine.network_plugins())?;
         node.start_control_plane()?;
         node.start_containerd()?;
         for image in images {
@@ -73,9 +62,9 @@ impl Node {
         }
         node.kubectl_with(&["apply", "-f", "-"], &files::name_service())?;
         node.start_kubelet()?;
-        let dns = node.program("coredns").args_of(&["-conf", "Corefile"]);
+        let dns = node.program("coredns")?.args_of(&["-conf", "Corefile"]);
         node.run("coredns", dns)?;
-        let proxy = node.program("kube-proxy").args_of(&["--config=proxy.yaml"]);
+        let proxy = node.program("kube-proxy")?.args_of(&["--config=proxy.yaml"]);
         node.run("kube-proxy", proxy)?;
         node.until("the node is Ready", || {
             let ready = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
@@ -89,7 +78,7 @@ impl Node {
         let clients =
             [format!("--listen-client-urls=unix://{socket}"), format!("--advertise-client-urls=unix://{socket}")];
         let etcd = ["--data-dir=etcd", "--listen-peer-urls=http://127.0.0.1:0", "--unsafe-no-fsync"];
-        self.run("etcd", self.program("etcd").args_of(&etcd).args_of(&clients))?;
+        self.run("etcd", self.program("etcd")?.args_of(&etcd).args_of(&clients))?;
         let flags = [
             &format!("--etcd-servers=unix://{socket}"),
             "--bind-address=0.0.0.0",
@@ -108,11 +97,11 @@ impl Node {
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged=true",
         ];
-        self.run("kube-apiserver", self.program("kube-apiserver").args_of(&flags))?;
+        self.run("kube-apiserver", self.program("kube-apiserver")?.args_of(&flags))?;
         self.until("the API server is ready", || Ok(self.kubectl(&["get", "--raw", "/readyz"]).is_ok()))?;
         self.run(
             "kube-scheduler",
-            self.program("kube-scheduler").args_of(&["--kubeconfig=scheduler.conf", "--leader-elect=false"]),
+            self.program("kube-scheduler")?.args_of(&["--kubeconfig=scheduler.conf", "--leader-elect=false"]),
         )?;
         let controllers = [
             "--kubeconfig=controllers.conf",
@@ -121,17 +110,14 @@ impl Node {
             "--service-account-private-key-file=accounts.key",
             "--root-ca-file=ca.crt",
         ];
-        self.run("kube-controller-manager", self.program("kube-controller-manager").args_of(&controllers))
+        self.run("kube-controller-manager", self.program("kube-controller-manager")?.args_of(&controllers))
     }
 
     /// containerd, alone.
     pub fn start_containerd(&self) -> Result<()> {
-        self.run(
-            "containerd",
-            self.machine.command(Path::new("/usr/bin/containerd")).args_of(&["-c", "containerd.toml"]),
-        )?;
+        self.run("containerd", self.machine.packaged("containerd")?.args_of(&["-c", "containerd.toml"]))?;
         self.until("containerd answers", || {
-            Ok(self.ctr().arg("version").stderr(Stdio::null()).output()?.status.success())
+            Ok(self.ctr()?.arg("version").stderr(Stdio::null()).output()?.status.success())
         })
     }
 
@@ -145,20 +131,18 @@ impl Node {
             format!("--hostname-override={NODE}"),
             format!("--node-ip={ADDRESS}"),
         ];
-        self.run("kubelet", self.program("kubelet").args_of(&flags))
+        self.run("kubelet", self.program("kubelet")?.args_of(&flags))
     }
 
     /// Takes an image from an archive.
     pub fn import(&self, archive: &Path) -> Result<()> {
-        done(self.ctr().args(["images", "import"]).arg(archive))
+        done(self.ctr()?.args(["images", "import"]).arg(archive))
             .with_context(|| format!("cannot import {}", archive.display()))?;
         Ok(())
     }
 
-    fn ctr(&self) -> Command {
-        let mut command = self.machine.command(Path::new("/usr/bin/ctr"));
-        command.args(["--address", "containerd.sock", "--namespace", "k8s.io"]);
-        command
+    fn ctr(&self) -> Result<Command> {
+        Ok(self.machine.packaged("ctr")?.args_of(&["--address", "containerd.sock", "--namespace", "k8s.io"]))
     }
 
     /// Kills a program of the node's.
@@ -169,7 +153,7 @@ impl Node {
         Ok(())
     }
 
-    fn program(&self, name: &str) -> Command {
+    fn program(&self, name: &str) -> Result<Command> {
         self.machine.command(self.programs.path(name))
     }
 
