@@ -45,6 +45,10 @@ control-plane: ## Builds etcd, Kubernetes, the Spark operator, Helm and kubectl 
 spark: ## Gets the Spark releases that the tests run, where they are not yet there; needs Java and Python
 	@scripts/spark >/dev/null
 
+.PHONY: e2e
+e2e: static-binary ## Runs Spark on a real node, without the webhook and with it; needs root, and a Debian or one of its kin
+	cargo test --test e2e
+
 .PHONY: static-binary
 static-binary: ## Builds target/static/spark-admission, the one file of the image
 	scripts/static-binary
@@ -56,7 +60,7 @@ image: static-binary ## Builds the image of that binary, with buildah
 .PHONY: lint
 lint: ## Checks the format, and lets clippy read everything
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --test e2e -- -D warnings
 
 .PHONY: check
 check: lint test-unit ## Checks fast: format, clippy, unit tests; before every commit

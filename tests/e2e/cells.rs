@@ -5,7 +5,34 @@
 
 use serde_json::{Value, json};
 
-use crate::platform::{LIMITED, RESTRICTED, USERS};
+use crate::{
+    outcome::Outcome,
+    platform::{LIMITED, RESTRICTED, UNWATCHED, USERS},
+};
+
+/// What a scenario is expected to become, without the webhook and with it.
+pub struct Scenario {
+    pub cell: Cell,
+    pub without: Expected,
+    pub with: Expected,
+}
+
+/// How a scenario must end.
+#[derive(Clone, Copy)]
+pub enum Expected {
+    Ran,
+    /// Not, and where or with what message holds this text.
+    Not(&'static str),
+}
+
+impl Expected {
+    pub fn holds(self, outcome: &Outcome) -> bool {
+        match self {
+            Self::Ran => *outcome == Outcome::Ran,
+            Self::Not(text) => *outcome != Outcome::Ran && outcome.to_string().contains(text),
+        }
+    }
+}
 
 /// The Spark of the images, as tests/e2e/spark says.
 const VERSIONS: [(Line, &str, &str); 2] = [(Line::Three, "3.5.7", "2.12"), (Line::Four, "4.0.0", "2.13")];
@@ -77,6 +104,12 @@ pub enum Surroundings {
     SizeMistake,
     /// On a node whose file system takes no limits.
     BrokenNode,
+    /// A namespace that the operator does not watch.
+    UnwatchedNamespace,
+    /// An account that is not there.
+    MissingAccount,
+    /// `ivy-cache-size: 20Mi`, less than the packages need.
+    SmallCache,
 }
 
 /// One scenario.
@@ -121,6 +154,7 @@ impl Cell {
         match self.surroundings {
             Surroundings::Limited => LIMITED,
             Surroundings::Restricted => RESTRICTED,
+            Surroundings::UnwatchedNamespace => UNWATCHED,
             _ => USERS,
         }
     }
@@ -142,7 +176,15 @@ impl Cell {
     }
 
     fn metadata(self) -> Value {
-        json!({"name": self.name(), "namespace": self.namespace()})
+        let mut metadata = json!({"name": self.name(), "namespace": self.namespace()});
+        if self.surroundings == Surroundings::SmallCache {
+            metadata["annotations"] = json!({"spark-admission.io/ivy-cache-size": "20Mi"});
+        }
+        metadata
+    }
+
+    fn account(self) -> &'static str {
+        if self.surroundings == Surroundings::MissingAccount { "spark-drvier" } else { "spark-driver" }
     }
 
     fn version(self) -> (&'static str, &'static str) {
@@ -173,7 +215,7 @@ impl Cell {
     fn application(self) -> Value {
         let (version, _) = self.version();
         let wishes = self.wishes();
-        let mut driver = json!({"cores": 1, "coreRequest": "200m", "memory": "512m", "serviceAccount": "spark-driver"});
+        let mut driver = json!({"cores": 1, "coreRequest": "200m", "memory": "512m", "serviceAccount": self.account()});
         let mut executor = json!({"instances": 1, "cores": 1, "coreRequest": "200m", "memory": "512m"});
         if let Some(security) = &wishes.pod_security {
             driver["podSecurityContext"] = security.clone();
@@ -210,7 +252,7 @@ impl Cell {
         let wishes = self.wishes();
         let mut container = json!({"name": "spark-kubernetes-driver"});
         wishes.of_container(&mut container);
-        let mut pod = json!({"serviceAccountName": "spark-driver"});
+        let mut pod = json!({"serviceAccountName": self.account()});
         wishes.of_pod(&mut pod);
         if container.as_object().is_some_and(|container| container.len() > 1) {
             pod["containers"] = json!([container]);

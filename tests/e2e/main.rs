@@ -4,12 +4,15 @@
 //! node      a cluster of one node, with kubelet and containerd
 //! Platform  the operator and the webhook on it, as the platform's chart installs them
 //! cells     the scenarios: what a user submits
+//! scenarios those of `make e2e`, and what must become of them
 //! lane      runs scenarios, a few at a time
+//! incidents what happens to the node
 //! outcome   what became of one, read from the cluster
 //! ```
 #![allow(dead_code, unreachable_pub, reason = "parts of other tests are used here too")]
 
 mod cells;
+mod incidents;
 mod lane;
 mod node;
 mod outcome;
@@ -18,6 +21,7 @@ mod pki;
 mod platform;
 #[path = "../control_plane/cluster/programs.rs"]
 mod programs;
+mod scenarios;
 
 use std::{
     path::PathBuf,
@@ -27,50 +31,83 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use cells::{Cell, Line, Packages, Row, Surroundings};
+use cells::Scenario;
+use lane::Finished;
 use node::Node;
 use platform::Platform;
-
-/// The scenarios of `make e2e`.
-const CELLS: [Cell; 12] = [
-    Cell::new(Row::Scala, Line::Three, Packages::No, Surroundings::Plain),
-    Cell::new(Row::Python, Line::Three, Packages::Deps, Surroundings::Plain),
-    Cell::new(Row::Scala, Line::Four, Packages::Conf, Surroundings::Plain),
-    Cell::new(Row::Scheduled, Line::Three, Packages::Deps, Surroundings::Plain),
-    Cell::new(Row::Connect, Line::Three, Packages::No, Surroundings::Plain),
-    Cell::new(Row::Connect, Line::Four, Packages::No, Surroundings::NoExecutorTemplate),
-    Cell::new(Row::Connect, Line::Three, Packages::No, Surroundings::MemoryMistake),
-    Cell::new(Row::Submit, Line::Three, Packages::Conf, Surroundings::Plain),
-    Cell::new(Row::Notebook, Line::Three, Packages::Conf, Surroundings::Plain),
-    Cell::new(Row::Scala, Line::Three, Packages::Deps, Surroundings::UnnamedUser),
-    Cell::new(Row::Scala, Line::Three, Packages::Deps, Surroundings::Limited),
-    Cell::new(Row::Python, Line::Four, Packages::Deps, Surroundings::Restricted),
-];
+use scenarios::SIDE_BY_SIDE;
 
 fn main() -> Result<()> {
+    if let Some(why) = missing() {
+        println!("skipped: the end-to-end test: {why}");
+        return Ok(());
+    }
     let started = Instant::now();
+    let say = |what: &str| println!("{:>5} s  {what}", started.elapsed().as_secs());
     let node = Node::start(&images()?)?;
-    eprintln!("{:.1} s: node", started.elapsed().as_secs_f64());
+    say("a node is there");
     let platform = Platform::new(&node)?;
     platform.import_webhook()?;
     platform.install(&["spark-admission.enabled=false"])?;
     platform.prepare_namespaces()?;
-    eprintln!("{:.1} s: operator", started.elapsed().as_secs_f64());
+    say("the operator is there; scenarios without the webhook:");
     let wanted = std::env::args().nth(1);
-    let cells: Vec<_> = CELLS
-        .into_iter()
-        .filter(|cell| wanted.as_ref().is_none_or(|wanted| cell.name().contains(wanted.as_str())))
+    let scenarios: Vec<_> = SIDE_BY_SIDE
+        .iter()
+        .filter(|scenario| wanted.as_ref().is_none_or(|wanted| scenario.cell.name().contains(wanted.as_str())))
         .collect();
-    for webhook in [false, true] {
-        if webhook {
-            platform.install(&["spark-admission.enabled=true", "spark-admission.replicas=3"])?;
-        }
-        eprintln!("{:.1} s: {} the webhook", started.elapsed().as_secs_f64(), if webhook { "with" } else { "without" });
-        lane::run(&node, &cells)?;
+    let cells: Vec<_> = scenarios.iter().map(|scenario| scenario.cell).collect();
+    let without = lane::run(&node, &cells)?;
+    if wanted.is_none() {
+        incidents::broken_node_without(&node)?;
     }
-    eprintln!("{:.1} s", started.elapsed().as_secs_f64());
-    if std::env::var_os("HOLD").is_some() {
-        eprintln!("KUBECONFIG={}", node.kubeconfig().display());
+    platform.install(&["spark-admission.enabled=true", "spark-admission.replicas=3"])?;
+    say("the webhook is there; the same scenarios with it:");
+    let with = lane::run(&node, &cells)?;
+    if wanted.is_none() {
+        say("the node's file system breaks:");
+        incidents::broken_node_with(&node)?;
+        say("the node restarts:");
+        incidents::restart(&node)?;
+    }
+    say("the end");
+    let wrong = scenarios.iter().flat_map(|scenario| wrong(scenario, &without, &with)).collect::<Vec<_>>();
+    hold(&node)?;
+    ensure!(wrong.is_empty(), "otherwise than expected:\n{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Why the test cannot run here, where it cannot.
+fn missing() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if !status.lines().any(|line| line.starts_with("Uid:\t0\t")) {
+        return Some("it needs root on Linux".to_owned());
+    }
+    let missing = ["apt-get", "javac", "gcc", "python3"].into_iter().find(|program| {
+        !Command::new("sh")
+            .args(["-c", &format!("command -v {program}")])
+            .stdout(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    });
+    missing.map(|program| format!("there is no {program}"))
+}
+
+/// What became of a scenario otherwise than it must.
+fn wrong(scenario: &Scenario, without: &[Finished], with: &[Finished]) -> Vec<String> {
+    let lanes = [("without", scenario.without, without), ("with", scenario.with, with)];
+    let checked = lanes.into_iter().filter_map(|(lane, expected, results)| {
+        let result = results.iter().find(|result| result.cell.name() == scenario.cell.name())?;
+        (!expected.holds(&result.outcome))
+            .then(|| format!("{} {lane} the webhook: {}", scenario.cell.name(), result.outcome))
+    });
+    checked.collect()
+}
+
+/// Keeps the node for whoever wants to look around, until the end of standard input.
+fn hold(node: &Node) -> Result<()> {
+    if std::env::var_os("KEEP_NODE").is_some_and(|value| !value.is_empty()) {
+        println!("KUBECONFIG={} until you press enter", node.kubeconfig().display());
         std::io::stdin().read_line(&mut String::new())?;
     }
     Ok(())

@@ -17,6 +17,9 @@ pub const LIMITED: &str = "limited";
 /// The Pod Security Standard of this name is enforced in it.
 pub const RESTRICTED: &str = "restricted";
 
+/// Nobody has told the operator of it.
+pub const UNWATCHED: &str = "team-new";
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The platform's chart with what it depends on, in the folder of a node.
@@ -77,6 +80,7 @@ impl<'a> Platform<'a> {
     /// What an administrator sets for the namespaces: limits and a quota in one, a Pod Security Standard in another.
     pub fn prepare_namespaces(&self) -> Result<()> {
         self.node.kubectl(&["label", "namespace", RESTRICTED, "pod-security.kubernetes.io/enforce=restricted"])?;
+        self.node.kubectl(&["create", "namespace", UNWATCHED])?;
         self.node.kubectl_with(&["apply", "-f", "-"], LIMITS)?;
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result, bail, ensure};
 
 use crate::programs::Programs;
 
@@ -73,6 +73,14 @@ impl Machine {
     /// Where the programs are that connect pods.
     pub fn network_plugins(&self) -> &Path {
         self.packages.path("network-plugins")
+    }
+
+    /// Kills every process in the cgroups of the node: all containers.
+    pub fn kill_containers(&self) -> Result<()> {
+        let script = "find /sys/fs/cgroup/ -path '*/spark-admission-e2e/*' -name cgroup.procs -exec cat {} + | sort -u | xargs --no-run-if-empty kill -s KILL";
+        let killed = Command::new("sh").args(["-c", script]).status()?;
+        ensure!(killed.success(), "cannot kill the node's containers");
+        Ok(())
     }
 
     /// Starts a program that goes on; what it says is added to a file of that name.

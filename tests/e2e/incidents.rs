@@ -1,0 +1,154 @@
+//! What happens to a node: its file system breaks, and it restarts.
+
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::{
+    cells::{Cell, Line, Packages, Row, Surroundings},
+    lane,
+    node::{NODE, Node},
+    outcome::Outcome,
+    platform::{OPERATORS, USERS},
+};
+
+/// What every driver has, also without a limit of its author's: Spark sets one for memory.
+const DRIVER: Cell = Cell::new(Row::Scala, Line::Three, Packages::No, Surroundings::BrokenNode);
+const WAIT: Duration = Duration::from_secs(120);
+
+/// A driver on a node whose file system takes no limits: the platform's broken node. Without the webhook.
+pub fn broken_node_without(node: &Node) -> Result<()> {
+    let limits = limits_of_idle_driver(node)?;
+    ensure!(
+        limits == Limits { memory: true, cpu: true, class: "Guaranteed".to_owned() },
+        "an idle driver has {limits:?}"
+    );
+    break_file_system(node)?;
+    let outcome = outcome_of(node, DRIVER)?;
+    repair_file_system(node)?;
+    ensure!(outcome.to_string().contains("no space left on device"), "a driver on a broken node {outcome}");
+    Ok(())
+}
+
+/// The same with the webhook, which is told of the node by an event as GKE's nodes send it.
+pub fn broken_node_with(node: &Node) -> Result<()> {
+    break_file_system(node)?;
+    node.kubectl_with(&["create", "-f", "-"], &broken_event()?.to_string())?;
+    let flagged = || -> Result<bool> {
+        let driver = idle_driver().to_string();
+        let stored: Value = serde_json::from_str(
+            &node.kubectl_with(&["create", "--dry-run=server", "-o", "json", "-f", "-"], &driver)?,
+        )?;
+        Ok(stored["spec"]["containers"][0]["resources"]["limits"].is_null())
+    };
+    node.until("the webhook strips limits", flagged)?;
+    let outcome = outcome_of(node, DRIVER)?;
+    ensure!(outcome == Outcome::Ran, "a driver on a broken node {outcome}");
+    let limits = limits_of_idle_driver(node)?;
+    ensure!(
+        limits == Limits { memory: false, cpu: false, class: "Burstable".to_owned() },
+        "an idle driver has {limits:?}"
+    );
+    repair_file_system(node)?;
+    node.kubectl(&["-n", "default", "delete", "event", "file-system"])?;
+    Ok(())
+}
+
+fn outcome_of(node: &Node, cell: Cell) -> Result<Outcome> {
+    let result = lane::run(node, &[cell])?.pop().context("one was run")?;
+    Ok(result.outcome)
+}
+
+/// The file that stands for the broken file system: see the wrapper of runc.
+fn break_file_system(node: &Node) -> Result<()> {
+    Ok(fs::write(node.machine.folder.join("broken"), "")?)
+}
+
+fn repair_file_system(node: &Node) -> Result<()> {
+    Ok(fs::remove_file(node.machine.folder.join("broken"))?)
+}
+
+fn broken_event() -> Result<Value> {
+    let now = String::from_utf8(Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).output()?.stdout)?;
+    let now = now.trim();
+    Ok(json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": "file-system", "namespace": "default"},
+        "involvedObject": {"kind": "Node", "name": NODE, "uid": NODE},
+        "reason": "ReadOnlyFileSystemDetected", "message": "Node condition ReadonlyFilesystem is now: True", "type": "Warning",
+        "source": {"component": "device-fs-monitor", "host": NODE}, "firstTimestamp": now, "lastTimestamp": now, "count": 1
+    }))
+}
+
+/// What the node's cgroups say of a container, and what Kubernetes calls its pod.
+#[derive(Debug, PartialEq, Eq)]
+struct Limits {
+    memory: bool,
+    cpu: bool,
+    class: String,
+}
+
+fn idle_driver() -> Value {
+    let resources = json!({"cpu": "100m", "memory": "64Mi"});
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "idle-driver", "namespace": USERS, "labels": {"spark-role": "driver"}},
+        "spec": {"containers": [{
+            "name": "spark-kubernetes-driver", "image": "apache/spark:3.5.7", "command": ["sleep", "1000"],
+            "resources": {"requests": resources, "limits": resources}
+        }]}
+    })
+}
+
+fn limits_of_idle_driver(node: &Node) -> Result<Limits> {
+    node.kubectl_with(&["create", "-f", "-"], &idle_driver().to_string())?;
+    node.kubectl(&["-n", USERS, "wait", "--for=condition=Ready", "pod/idle-driver", "--timeout=120s"])?;
+    let pod: Value = serde_json::from_str(&node.kubectl(&["-n", USERS, "get", "pod", "idle-driver", "-o", "json"])?)?;
+    let id = pod["status"]["containerStatuses"][0]["containerID"]
+        .as_str()
+        .and_then(|id| id.strip_prefix("containerd://"))
+        .context("it runs")?
+        .to_owned();
+    let limits = Limits {
+        // Without a limit the kernel says the largest number of pages.
+        memory: cgroup_file(&id, "memory.limit_in_bytes")?.len() < 16,
+        cpu: cgroup_file(&id, "cpu.cfs_quota_us")? != "-1",
+        class: pod["status"]["qosClass"].as_str().unwrap_or_default().to_owned(),
+    };
+    node.kubectl(&["-n", USERS, "delete", "pod", "idle-driver", "--grace-period=1"])?;
+    Ok(limits)
+}
+
+/// A file of a container's cgroup, wherever below the node's it is.
+fn cgroup_file(container: &str, name: &str) -> Result<String> {
+    let output = Command::new("find").args(["/sys/fs/cgroup/", "-path", &format!("*{container}/{name}")]).output()?;
+    let found = String::from_utf8(output.stdout)?;
+    let file = found.lines().next().with_context(|| format!("no {name} of {container}"))?;
+    Ok(fs::read_to_string(file)?.trim().to_owned())
+}
+
+/// The node restarts with everything on it: what is submitted meanwhile is refused, and what is submitted then runs, changed.
+pub fn restart(node: &Node) -> Result<()> {
+    node.kill("kubelet")?;
+    node.kill("containerd")?;
+    node.machine.kill_containers()?;
+    let cell = Cell::new(Row::Scala, Line::Three, Packages::Deps, Surroundings::Plain);
+    let (applied, message) = node.apply(&cell.manifest().to_string())?;
+    ensure!(!applied && message.contains("failed calling webhook"), "submitted while nobody answers: {message}");
+    node.start_containerd()?;
+    node.start_kubelet()?;
+    let started = Instant::now();
+    // The kubelet tells of the pods that have ended only after a while; until then they are said to be available.
+    let taken =
+        || Ok(node.kubectl_with(&["create", "--dry-run=server", "-f", "-"], &cell.manifest().to_string()).is_ok());
+    node.until("submissions are taken again", taken)?;
+    node.kubectl(&["-n", OPERATORS, "wait", "--for=condition=Available", "deployment", "--all", "--timeout=120s"])?;
+    eprintln!("  taken again after {} s", started.elapsed().as_secs());
+    let outcome = outcome_of(node, cell)?;
+    ensure!(outcome == Outcome::Ran, "submitted after the restart: {outcome}");
+    ensure!(started.elapsed() < WAIT * 3, "the restart took {:?}", started.elapsed());
+    Ok(())
+}
