@@ -29,6 +29,32 @@ pub struct Described {
     pub not_after: i64,
 }
 
+/// Why somebody refuses a server's certificate; as text, what the certificate is or is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No certificate was presented.
+    #[error("is missing")]
+    NoCertificate,
+    /// Who judges trusts nobody.
+    #[error("is trusted by nobody")]
+    NobodyTrusted,
+    /// Somebody else signed it.
+    #[error("is not signed by what is trusted")]
+    Signer,
+    /// It has expired, or who signed it has.
+    #[error("has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("is not valid yet")]
+    NotYetValid,
+    /// It is not for this host.
+    #[error("is not for {0}")]
+    OtherName(String),
+    /// Something else.
+    #[error("cannot be used: {0}")]
+    Other(String),
+}
+
 impl Bundle {
     /// Reads PEM text; what is none holds no certificate.
     #[must_use]
@@ -59,35 +85,34 @@ impl Bundle {
 
     /// Why somebody who trusts these would refuse a server's certificate (the first; what it needs is behind it) for a host.
     #[must_use]
-    pub fn refuses(&self, chain: &[CertificateDer<'static>], host: &str, at: SystemTime) -> Option<String> {
-        let (Some((leaf, chain)), Ok(name)) = (chain.split_first(), ServerName::try_from(host.to_owned())) else {
-            return Some("there is no certificate".to_owned());
-        };
+    pub fn refuses(&self, chain: &[CertificateDer<'static>], host: &str, at: SystemTime) -> Option<Refusal> {
+        let Some((leaf, chain)) = chain.split_first() else { return Some(Refusal::NoCertificate) };
+        let Ok(name) = ServerName::try_from(host) else { return Some(Refusal::OtherName(host.to_owned())) };
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(self.0.iter().cloned());
         let provider = Arc::new(aws_lc_rs::default_provider());
         let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build() else {
-            return Some("nobody is trusted".to_owned());
+            return Some(Refusal::NobodyTrusted);
         };
         let at = UnixTime::since_unix_epoch(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO));
         match verifier.verify_server_cert(leaf, chain, &name, &[], at).err()? {
             rustls::Error::InvalidCertificate(why) => why_refused(&why, host, self.0.contains(leaf)),
-            error => Some(error.to_string()),
+            error => Some(Refusal::Other(error.to_string())),
         }
     }
 }
 
 /// What is wrong with a certificate, as Go's verification would see it: to it a certificate that is itself trusted needs no signature
 /// (crypto/x509, Certificate.Verify).
-fn why_refused(why: &CertificateError, host: &str, is_itself_trusted: bool) -> Option<String> {
+fn why_refused(why: &CertificateError, host: &str, is_itself_trusted: bool) -> Option<Refusal> {
     use CertificateError as Is;
     match why {
         Is::UnknownIssuer | Is::BadSignature if is_itself_trusted => None,
-        Is::UnknownIssuer | Is::BadSignature => Some("is not signed by what is trusted".to_owned()),
-        Is::Expired | Is::ExpiredContext { .. } => Some("has expired".to_owned()),
-        Is::NotValidYet | Is::NotValidYetContext { .. } => Some("is not valid yet".to_owned()),
-        Is::NotValidForName | Is::NotValidForNameContext { .. } => Some(format!("is not for {host}")),
-        other => Some(other.to_string()),
+        Is::UnknownIssuer | Is::BadSignature => Some(Refusal::Signer),
+        Is::Expired | Is::ExpiredContext { .. } => Some(Refusal::Expired),
+        Is::NotValidYet | Is::NotValidYetContext { .. } => Some(Refusal::NotYetValid),
+        Is::NotValidForName | Is::NotValidForNameContext { .. } => Some(Refusal::OtherName(host.to_owned())),
+        other => Some(Refusal::Other(other.to_string())),
     }
 }
 
@@ -150,24 +175,23 @@ mod tests {
         };
         let leaf = leaf(&ours, DAY);
         let itself = Bundle::of(&leaf);
+        let other_name = |name: &str| Refusal::OtherName(name.to_owned());
         for (case, trusted, host, at, expected) in [
             ("the right CA", bundle(&[&ours]), HOST, now, None),
             ("one of two", bundle(&[&theirs, &ours]), HOST, now, None),
             ("an address", bundle(&[&ours]), "10.1.2.3", now, None),
             ("itself", itself, HOST, now, None),
-            ("another CA", bundle(&[&theirs]), HOST, now, Some("is not signed by what is trusted")),
-            ("no CA", Bundle::default(), HOST, now, Some("nobody is trusted")),
-            ("too late", bundle(&[&ours]), HOST, now + 2 * DAY, Some("has expired")),
-            ("too early", bundle(&[&ours]), HOST, now - 2 * DAY, Some("is not valid yet")),
-            ("another name", bundle(&[&ours]), "other.example.svc", now, Some("is not for other.example.svc")),
+            ("another CA", bundle(&[&theirs]), HOST, now, Some(Refusal::Signer)),
+            ("no CA", Bundle::default(), HOST, now, Some(Refusal::NobodyTrusted)),
+            ("too late", bundle(&[&ours]), HOST, now + 2 * DAY, Some(Refusal::Expired)),
+            ("too early", bundle(&[&ours]), HOST, now - 2 * DAY, Some(Refusal::NotYetValid)),
+            ("another name", bundle(&[&ours]), "other.example.svc", now, Some(other_name("other.example.svc"))),
+            ("what is no name", bundle(&[&ours]), "a b", now, Some(other_name("a b"))),
         ] {
-            assert_eq!(trusted.refuses(&leaf, host, at).as_deref(), expected, "{case}");
+            assert_eq!(trusted.refuses(&leaf, host, at), expected, "{case}");
         }
-        assert_eq!(itself_described(&leaf).hosts, [HOST, "10.1.2.3"]);
-    }
-
-    fn itself_described(leaf: &[CertificateDer<'_>]) -> Described {
-        describe(&leaf[0]).unwrap()
+        assert_eq!(bundle(&[&ours]).refuses(&[], HOST, now), Some(Refusal::NoCertificate));
+        assert_eq!(describe(&leaf[0]).unwrap().hosts, [HOST, "10.1.2.3"]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use rustls::pki_types::CertificateDer;
 use super::{
     Bundle, Pair, PairError,
     authority::{Made, make_authority, make_certificate},
-    bundle::describe,
+    bundle::{Refusal, describe},
 };
 use crate::policy::values::timestamp;
 
@@ -80,7 +80,7 @@ pub enum Unusable {
     Pair(#[from] PairError),
     /// The certificate's signature and validity.
     #[error("the certificate {0}")]
-    Refused(String),
+    Refused(Refusal),
     /// The making itself.
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
@@ -240,7 +240,7 @@ fn signer(authorities: &Bundle, pair: &Pair, now: SystemTime) -> Result<(usize, 
             (why, _) => refused = why,
         }
     }
-    Err(Unusable::Refused(refused.unwrap_or_else(|| "is not signed by what is trusted".to_owned())))
+    Err(Unusable::Refused(refused.unwrap_or(Refusal::Signer)))
 }
 
 fn new_authority(now: SystemTime) -> Result<Made, rcgen::Error> {
