@@ -1,16 +1,14 @@
 //! Certificates that somebody trusts, such as those of a `caBundle`, and whether a server's certificate is good for them.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::{
-    CertificateError, RootCertStore,
-    client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
+    CertificateError, Error, RootCertStore,
+    client::{verify_server_cert_signed_by_trust_anchor, verify_server_name},
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    server::ParsedCertificate,
 };
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -86,34 +84,51 @@ impl Bundle {
     /// Why somebody who trusts these would refuse a server's certificate (the first; what it needs is behind it) for a host.
     #[must_use]
     pub fn refuses(&self, chain: &[CertificateDer<'static>], host: &str, at: SystemTime) -> Option<Refusal> {
+        let other_name = || (!is_for(chain.first()?, host)).then(|| Refusal::OtherName(host.to_owned()));
+        self.distrusts(chain, at).or_else(other_name)
+    }
+
+    /// The place of the one that signed a server's certificate, whatever host that is for.
+    ///
+    /// # Errors
+    /// Why it is none of these.
+    pub fn signer(&self, chain: &[CertificateDer<'static>], at: SystemTime) -> Result<usize, Refusal> {
+        let is_signer =
+            |authority: &CertificateDer<'static>| Self(vec![authority.clone()]).distrusts(chain, at).is_none();
+        let place = self.0.iter().position(is_signer);
+        place.ok_or_else(|| self.distrusts(chain, at).unwrap_or(Refusal::Signer))
+    }
+
+    /// Why somebody who trusts these would refuse a server's certificate for any host, as Go's verification does: to it a certificate
+    /// that is itself trusted needs no signature (crypto/x509, Certificate.Verify).
+    fn distrusts(&self, chain: &[CertificateDer<'static>], at: SystemTime) -> Option<Refusal> {
+        use CertificateError as Is;
         let Some((leaf, chain)) = chain.split_first() else { return Some(Refusal::NoCertificate) };
-        let Ok(name) = ServerName::try_from(host) else { return Some(Refusal::OtherName(host.to_owned())) };
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(self.0.iter().cloned());
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build() else {
+        if roots.is_empty() {
             return Some(Refusal::NobodyTrusted);
-        };
+        }
         let at = UnixTime::since_unix_epoch(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO));
-        match verifier.verify_server_cert(leaf, chain, &name, &[], at).err()? {
-            rustls::Error::InvalidCertificate(why) => why_refused(&why, host, self.0.contains(leaf)),
-            error => Some(Refusal::Other(error.to_string())),
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
+        let verified = ParsedCertificate::try_from(leaf)
+            .and_then(|leaf| verify_server_cert_signed_by_trust_anchor(&leaf, &roots, chain, at, algorithms));
+        match verified.err()? {
+            Error::InvalidCertificate(Is::UnknownIssuer | Is::BadSignature) if self.0.contains(leaf) => None,
+            Error::InvalidCertificate(Is::UnknownIssuer | Is::BadSignature) => Some(Refusal::Signer),
+            Error::InvalidCertificate(Is::Expired | Is::ExpiredContext { .. }) => Some(Refusal::Expired),
+            Error::InvalidCertificate(Is::NotValidYet | Is::NotValidYetContext { .. }) => Some(Refusal::NotYetValid),
+            other => Some(Refusal::Other(other.to_string())),
         }
     }
 }
 
-/// What is wrong with a certificate, as Go's verification would see it: to it a certificate that is itself trusted needs no signature
-/// (crypto/x509, Certificate.Verify).
-fn why_refused(why: &CertificateError, host: &str, is_itself_trusted: bool) -> Option<Refusal> {
-    use CertificateError as Is;
-    match why {
-        Is::UnknownIssuer | Is::BadSignature if is_itself_trusted => None,
-        Is::UnknownIssuer | Is::BadSignature => Some(Refusal::Signer),
-        Is::Expired | Is::ExpiredContext { .. } => Some(Refusal::Expired),
-        Is::NotValidYet | Is::NotValidYetContext { .. } => Some(Refusal::NotYetValid),
-        Is::NotValidForName | Is::NotValidForNameContext { .. } => Some(Refusal::OtherName(host.to_owned())),
-        other => Some(Refusal::Other(other.to_string())),
-    }
+/// Whether a certificate is for a host, a DNS name or an IP address.
+pub(super) fn is_for(certificate: &CertificateDer<'_>, host: &str) -> bool {
+    let (Ok(certificate), Ok(name)) = (ParsedCertificate::try_from(certificate), ServerName::try_from(host)) else {
+        return false;
+    };
+    verify_server_name(&certificate, &name).is_ok()
 }
 
 /// What a certificate says of itself; none where it cannot be read.
@@ -136,6 +151,12 @@ fn hosts(certificate: &X509Certificate<'_>) -> Vec<String> {
         _ => None,
     };
     names.value.general_names.iter().filter_map(host).collect()
+}
+
+/// Whether something that ends then, in seconds since 1970, does so within a span of time.
+pub(super) fn ends_within(not_after: i64, span: Duration, now: SystemTime) -> bool {
+    let then = (now + span).duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    not_after < then.as_secs().cast_signed()
 }
 
 /// Lines of 64 characters, as openssl wants them.
@@ -180,7 +201,15 @@ mod tests {
             ("the right CA", bundle(&[&ours]), HOST, now, None),
             ("one of two", bundle(&[&theirs, &ours]), HOST, now, None),
             ("an address", bundle(&[&ours]), "10.1.2.3", now, None),
-            ("itself", itself, HOST, now, None),
+            ("itself", itself.clone(), HOST, now, None),
+            (
+                "itself, for another name",
+                itself.clone(),
+                "other.example.svc",
+                now,
+                Some(other_name("other.example.svc")),
+            ),
+            ("itself, too late", itself, HOST, now + 2 * DAY, Some(Refusal::Expired)),
             ("another CA", bundle(&[&theirs]), HOST, now, Some(Refusal::Signer)),
             ("no CA", Bundle::default(), HOST, now, Some(Refusal::NobodyTrusted)),
             ("too late", bundle(&[&ours]), HOST, now + 2 * DAY, Some(Refusal::Expired)),
@@ -192,6 +221,25 @@ mod tests {
         }
         assert_eq!(bundle(&[&ours]).refuses(&[], HOST, now), Some(Refusal::NoCertificate));
         assert_eq!(describe(&leaf[0]).unwrap().hosts, [HOST, "10.1.2.3"]);
+    }
+
+    #[test]
+    fn knows_who_signed() {
+        let now = SystemTime::now();
+        let [ours, theirs] = ["ours", "theirs"].map(|name| make_authority(name, now, 2 * DAY).unwrap());
+        let leaf = leaf(&ours, DAY);
+        let bundle = |all: &[&Made]| {
+            Bundle::from_pem(all.iter().map(|made| made.certificate.as_str()).collect::<String>().as_bytes())
+        };
+        for (case, trusted, at, expected) in [
+            ("the only one", bundle(&[&ours]), now, Ok(0)),
+            ("the second", bundle(&[&theirs, &ours]), now, Ok(1)),
+            ("somebody else", bundle(&[&theirs]), now, Err(Refusal::Signer)),
+            ("too late", bundle(&[&theirs, &ours]), now + 2 * DAY, Err(Refusal::Expired)),
+            ("nobody", Bundle::default(), now, Err(Refusal::NobodyTrusted)),
+        ] {
+            assert_eq!(trusted.signer(&leaf, at), expected, "{case}");
+        }
     }
 
     #[test]
