@@ -1,16 +1,14 @@
 //! Certificates that somebody trusts, such as those of a `caBundle`, and whether a server's certificate is good for them.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::{
-    CertificateError, RootCertStore,
-    client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
+    CertificateError, Error, RootCertStore,
+    client::{verify_server_cert_signed_by_trust_anchor, verify_server_name},
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    server::ParsedCertificate,
 };
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -27,6 +25,32 @@ pub struct Described {
     pub hosts: Vec<String>,
     /// When it expires, in seconds since 1970.
     pub not_after: i64,
+}
+
+/// Why somebody refuses a server's certificate; as text, what the certificate is or is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No certificate was presented.
+    #[error("is missing")]
+    NoCertificate,
+    /// Who judges trusts nobody.
+    #[error("is trusted by nobody")]
+    NobodyTrusted,
+    /// Somebody else signed it.
+    #[error("is not signed by what is trusted")]
+    Signer,
+    /// It has expired, or who signed it has.
+    #[error("has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("is not valid yet")]
+    NotYetValid,
+    /// It is not for this host.
+    #[error("is not for {0}")]
+    OtherName(String),
+    /// Something else.
+    #[error("cannot be used: {0}")]
+    Other(String),
 }
 
 impl Bundle {
@@ -59,36 +83,52 @@ impl Bundle {
 
     /// Why somebody who trusts these would refuse a server's certificate (the first; what it needs is behind it) for a host.
     #[must_use]
-    pub fn refuses(&self, chain: &[CertificateDer<'static>], host: &str, at: SystemTime) -> Option<String> {
-        let (Some((leaf, chain)), Ok(name)) = (chain.split_first(), ServerName::try_from(host.to_owned())) else {
-            return Some("there is no certificate".to_owned());
-        };
+    pub fn refuses(&self, chain: &[CertificateDer<'static>], host: &str, at: SystemTime) -> Option<Refusal> {
+        let other_name = || (!is_for(chain.first()?, host)).then(|| Refusal::OtherName(host.to_owned()));
+        self.distrusts(chain, at).or_else(other_name)
+    }
+
+    /// The place of the one that signed a server's certificate, whatever host that is for.
+    ///
+    /// # Errors
+    /// Why it is none of these.
+    pub fn signer(&self, chain: &[CertificateDer<'static>], at: SystemTime) -> Result<usize, Refusal> {
+        let is_signer =
+            |authority: &CertificateDer<'static>| Self(vec![authority.clone()]).distrusts(chain, at).is_none();
+        let place = self.0.iter().position(is_signer);
+        place.ok_or_else(|| self.distrusts(chain, at).unwrap_or(Refusal::Signer))
+    }
+
+    /// Why somebody who trusts these would refuse a server's certificate for any host, as Go's verification does: to it a certificate
+    /// that is itself trusted needs no signature (crypto/x509, Certificate.Verify).
+    fn distrusts(&self, chain: &[CertificateDer<'static>], at: SystemTime) -> Option<Refusal> {
+        use CertificateError as Is;
+        let Some((leaf, chain)) = chain.split_first() else { return Some(Refusal::NoCertificate) };
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(self.0.iter().cloned());
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build() else {
-            return Some("nobody is trusted".to_owned());
-        };
+        if roots.is_empty() {
+            return Some(Refusal::NobodyTrusted);
+        }
         let at = UnixTime::since_unix_epoch(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO));
-        match verifier.verify_server_cert(leaf, chain, &name, &[], at).err()? {
-            rustls::Error::InvalidCertificate(why) => why_refused(&why, host, self.0.contains(leaf)),
-            error => Some(error.to_string()),
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
+        let verified = ParsedCertificate::try_from(leaf)
+            .and_then(|leaf| verify_server_cert_signed_by_trust_anchor(&leaf, &roots, chain, at, algorithms));
+        match verified.err()? {
+            Error::InvalidCertificate(Is::UnknownIssuer | Is::BadSignature) if self.0.contains(leaf) => None,
+            Error::InvalidCertificate(Is::UnknownIssuer | Is::BadSignature) => Some(Refusal::Signer),
+            Error::InvalidCertificate(Is::Expired | Is::ExpiredContext { .. }) => Some(Refusal::Expired),
+            Error::InvalidCertificate(Is::NotValidYet | Is::NotValidYetContext { .. }) => Some(Refusal::NotYetValid),
+            other => Some(Refusal::Other(other.to_string())),
         }
     }
 }
 
-/// What is wrong with a certificate, as Go's verification would see it: to it a certificate that is itself trusted needs no signature
-/// (crypto/x509, Certificate.Verify).
-fn why_refused(why: &CertificateError, host: &str, is_itself_trusted: bool) -> Option<String> {
-    use CertificateError as Is;
-    match why {
-        Is::UnknownIssuer | Is::BadSignature if is_itself_trusted => None,
-        Is::UnknownIssuer | Is::BadSignature => Some("is not signed by what is trusted".to_owned()),
-        Is::Expired | Is::ExpiredContext { .. } => Some("has expired".to_owned()),
-        Is::NotValidYet | Is::NotValidYetContext { .. } => Some("is not valid yet".to_owned()),
-        Is::NotValidForName | Is::NotValidForNameContext { .. } => Some(format!("is not for {host}")),
-        other => Some(other.to_string()),
-    }
+/// Whether a certificate is for a host, a DNS name or an IP address.
+pub(super) fn is_for(certificate: &CertificateDer<'_>, host: &str) -> bool {
+    let (Ok(certificate), Ok(name)) = (ParsedCertificate::try_from(certificate), ServerName::try_from(host)) else {
+        return false;
+    };
+    verify_server_name(&certificate, &name).is_ok()
 }
 
 /// What a certificate says of itself; none where it cannot be read.
@@ -111,6 +151,12 @@ fn hosts(certificate: &X509Certificate<'_>) -> Vec<String> {
         _ => None,
     };
     names.value.general_names.iter().filter_map(host).collect()
+}
+
+/// Whether something that ends then, in seconds since 1970, does so within a span of time.
+pub(super) fn ends_within(not_after: i64, span: Duration, now: SystemTime) -> bool {
+    let then = (now + span).duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    not_after < then.as_secs().cast_signed()
 }
 
 /// Lines of 64 characters, as openssl wants them.
@@ -150,24 +196,50 @@ mod tests {
         };
         let leaf = leaf(&ours, DAY);
         let itself = Bundle::of(&leaf);
+        let other_name = |name: &str| Refusal::OtherName(name.to_owned());
         for (case, trusted, host, at, expected) in [
             ("the right CA", bundle(&[&ours]), HOST, now, None),
             ("one of two", bundle(&[&theirs, &ours]), HOST, now, None),
             ("an address", bundle(&[&ours]), "10.1.2.3", now, None),
-            ("itself", itself, HOST, now, None),
-            ("another CA", bundle(&[&theirs]), HOST, now, Some("is not signed by what is trusted")),
-            ("no CA", Bundle::default(), HOST, now, Some("nobody is trusted")),
-            ("too late", bundle(&[&ours]), HOST, now + 2 * DAY, Some("has expired")),
-            ("too early", bundle(&[&ours]), HOST, now - 2 * DAY, Some("is not valid yet")),
-            ("another name", bundle(&[&ours]), "other.example.svc", now, Some("is not for other.example.svc")),
+            ("itself", itself.clone(), HOST, now, None),
+            (
+                "itself, for another name",
+                itself.clone(),
+                "other.example.svc",
+                now,
+                Some(other_name("other.example.svc")),
+            ),
+            ("itself, too late", itself, HOST, now + 2 * DAY, Some(Refusal::Expired)),
+            ("another CA", bundle(&[&theirs]), HOST, now, Some(Refusal::Signer)),
+            ("no CA", Bundle::default(), HOST, now, Some(Refusal::NobodyTrusted)),
+            ("too late", bundle(&[&ours]), HOST, now + 2 * DAY, Some(Refusal::Expired)),
+            ("too early", bundle(&[&ours]), HOST, now - 2 * DAY, Some(Refusal::NotYetValid)),
+            ("another name", bundle(&[&ours]), "other.example.svc", now, Some(other_name("other.example.svc"))),
+            ("what is no name", bundle(&[&ours]), "a b", now, Some(other_name("a b"))),
         ] {
-            assert_eq!(trusted.refuses(&leaf, host, at).as_deref(), expected, "{case}");
+            assert_eq!(trusted.refuses(&leaf, host, at), expected, "{case}");
         }
-        assert_eq!(itself_described(&leaf).hosts, [HOST, "10.1.2.3"]);
+        assert_eq!(bundle(&[&ours]).refuses(&[], HOST, now), Some(Refusal::NoCertificate));
+        assert_eq!(describe(&leaf[0]).unwrap().hosts, [HOST, "10.1.2.3"]);
     }
 
-    fn itself_described(leaf: &[CertificateDer<'_>]) -> Described {
-        describe(&leaf[0]).unwrap()
+    #[test]
+    fn knows_who_signed() {
+        let now = SystemTime::now();
+        let [ours, theirs] = ["ours", "theirs"].map(|name| make_authority(name, now, 2 * DAY).unwrap());
+        let leaf = leaf(&ours, DAY);
+        let bundle = |all: &[&Made]| {
+            Bundle::from_pem(all.iter().map(|made| made.certificate.as_str()).collect::<String>().as_bytes())
+        };
+        for (case, trusted, at, expected) in [
+            ("the only one", bundle(&[&ours]), now, Ok(0)),
+            ("the second", bundle(&[&theirs, &ours]), now, Ok(1)),
+            ("somebody else", bundle(&[&theirs]), now, Err(Refusal::Signer)),
+            ("too late", bundle(&[&theirs, &ours]), now + 2 * DAY, Err(Refusal::Expired)),
+            ("nobody", Bundle::default(), now, Err(Refusal::NobodyTrusted)),
+        ] {
+            assert_eq!(trusted.signer(&leaf, at), expected, "{case}");
+        }
     }
 
     #[test]

@@ -15,12 +15,11 @@ use std::{
 };
 
 use rcgen::{Issuer, KeyPair, PKCS_ECDSA_P256_SHA256};
-use rustls::pki_types::CertificateDer;
 
 use super::{
     Bundle, Pair, PairError,
     authority::{Made, make_authority, make_certificate},
-    bundle::describe,
+    bundle::{Refusal, describe, ends_within},
 };
 use crate::policy::values::timestamp;
 
@@ -80,7 +79,7 @@ pub enum Unusable {
     Pair(#[from] PairError),
     /// The certificate's signature and validity.
     #[error("the certificate {0}")]
-    Refused(String),
+    Refused(Refusal),
     /// The making itself.
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
@@ -94,7 +93,7 @@ impl Held {
     pub fn make(names: Vec<String>, now: SystemTime) -> Result<Self, Unusable> {
         let authority = new_authority(now)?;
         let leaf = sign(&authority, names, now)?;
-        Self::read(data(&[&authority.certificate], &authority.key, &leaf), now)
+        Self::read(data(&authority.certificate, &authority.key, &leaf), now)
     }
 
     /// What stands in a Secret.
@@ -122,7 +121,9 @@ impl Held {
             return Err(Unusable::AuthorityInvalid);
         }
         let pair = pair(CERTIFICATE, KEY)?;
-        let (signer, signer_not_after) = signer(&authorities, &pair, now)?;
+        let signer = authorities.signer(&pair.key.cert, now).map_err(Unusable::Refused)?;
+        let signer_not_after =
+            describe(&authorities.certificates()[signer]).map(|signer| signer.not_after).ok_or(Unusable::Authority)?;
         Ok(Self { authorities, pair: Arc::new(pair), signer, signer_not_after, newest_not_after, data })
     }
 
@@ -133,7 +134,7 @@ impl Held {
     pub fn with_next_authority(&self, now: SystemTime) -> Result<Self, Unusable> {
         let authority = new_authority(now)?;
         let authorities = format!("{}{}", authority.certificate, self.authorities.to_pem());
-        Self::read(data(&[&authorities], &authority.key, &self.leaf()), now)
+        Self::read(data(&authorities, &authority.key, &self.leaf()), now)
     }
 
     /// The same with another certificate, of the newest CA, for these names and those that the certificate has.
@@ -145,7 +146,7 @@ impl Held {
         all.extend(names.iter().filter(|name| !self.pair.is_for(name)).cloned());
         let newest = Bundle::of(&self.authorities.certificates()[..1]).to_pem();
         let leaf = sign(&Made { certificate: newest, key: self.text(CA_KEY) }, all, now)?;
-        Self::read(data(&[&self.authorities.to_pem()], &self.text(CA_KEY), &leaf), now)
+        Self::read(data(&self.authorities.to_pem(), &self.text(CA_KEY), &leaf), now)
     }
 
     /// The same without the CAs that are older than the one which signed the certificate.
@@ -154,7 +155,7 @@ impl Held {
     /// None, as long as the certificate is valid.
     pub fn without_old_authorities(&self, now: SystemTime) -> Result<Self, Unusable> {
         let needed = Bundle::of(&self.authorities.certificates()[..=self.signer]).to_pem();
-        Self::read(data(&[&needed], &self.text(CA_KEY), &self.leaf()), now)
+        Self::read(data(&needed, &self.text(CA_KEY), &self.leaf()), now)
     }
 
     /// As it stands in the Secret.
@@ -212,7 +213,7 @@ impl Held {
     }
 
     fn names(&self) -> Vec<String> {
-        self.pair.key.cert.first().and_then(describe_hosts).unwrap_or_default()
+        self.pair.key.cert.first().and_then(describe).map(|leaf| leaf.hosts).unwrap_or_default()
     }
 
     fn leaf(&self) -> Made {
@@ -225,24 +226,6 @@ impl Held {
     }
 }
 
-fn describe_hosts(certificate: &CertificateDer<'_>) -> Option<Vec<String>> {
-    describe(certificate).map(|described| described.hosts)
-}
-
-/// Which of the CAs signed the certificate, with when that one expires.
-fn signer(authorities: &Bundle, pair: &Pair, now: SystemTime) -> Result<(usize, i64), Unusable> {
-    let names = pair.key.cert.first().and_then(describe_hosts).unwrap_or_default();
-    let host = names.first().map_or("localhost", String::as_str);
-    let mut refused = None;
-    for (place, authority) in authorities.certificates().iter().enumerate() {
-        match (Bundle::of(std::slice::from_ref(authority)).refuses(&pair.key.cert, host, now), describe(authority)) {
-            (None, Some(authority)) => return Ok((place, authority.not_after)),
-            (why, _) => refused = why,
-        }
-    }
-    Err(Unusable::Refused(refused.unwrap_or_else(|| "is not signed by what is trusted".to_owned())))
-}
-
 fn new_authority(now: SystemTime) -> Result<Made, rcgen::Error> {
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs().cast_signed();
     make_authority(&format!("{NAME}{}", timestamp::text(seconds).unwrap_or_default()), now, AUTHORITY_LIFE)
@@ -253,25 +236,15 @@ fn sign(authority: &Made, names: Vec<String>, now: SystemTime) -> Result<Made, r
     make_certificate(&Issuer::from_ca_cert_pem(&authority.certificate, key)?, names, now, CERTIFICATE_LIFE)
 }
 
-fn data(authorities: &[&str], authority_key: &str, leaf: &Made) -> Data {
-    let entries = [
-        (CA, authorities.concat()),
-        (CA_KEY, authority_key.to_owned()),
-        (CERTIFICATE, leaf.certificate.clone()),
-        (KEY, leaf.key.clone()),
-    ];
-    entries.map(|(key, text)| (key.to_owned(), text.into_bytes())).into()
+fn data(authorities: &str, authority_key: &str, leaf: &Made) -> Data {
+    let entries = [(CA, authorities), (CA_KEY, authority_key), (CERTIFICATE, &leaf.certificate), (KEY, &leaf.key)];
+    entries.map(|(key, text)| (key.to_owned(), text.as_bytes().to_vec())).into()
 }
 
 /// Whether a key is of the kind that we make.
 fn is_p256(pem: &[u8]) -> bool {
     let key = std::str::from_utf8(pem).ok().and_then(|pem| KeyPair::from_pem(pem).ok());
     key.is_some_and(|key| key.algorithm() == &PKCS_ECDSA_P256_SHA256)
-}
-
-fn ends_within(not_after: i64, span: Duration, now: SystemTime) -> bool {
-    let then = (now + span).duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    not_after < then.as_secs().cast_signed()
 }
 
 #[cfg(test)]
@@ -295,7 +268,7 @@ mod tests {
         let mut params = CertificateParams::new(names()).unwrap();
         params.distinguished_name.push(DnType::CommonName, format!("{NAME}2026"));
         let certificate = params.self_signed(&key).unwrap().pem();
-        data(&[&certificate.clone()], &key.serialize_pem(), &Made { certificate, key: key.serialize_pem() })
+        data(&certificate.clone(), &key.serialize_pem(), &Made { certificate, key: key.serialize_pem() })
     }
 
     fn with(data: &Data, key: &str, bytes: &[u8]) -> Data {

@@ -28,7 +28,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-pub use bundle::{Bundle, Described, describe};
+pub use bundle::{Bundle, Described, Refusal, describe};
 pub use held::{Data, Held, Unusable};
 pub use keeper::{InForce, Keeper, Keeping, ROTATE, ROTATED, SECRET};
 pub use pair::{Pair, PairError};

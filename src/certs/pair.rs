@@ -7,15 +7,13 @@ use std::{
 
 use rustls::{
     InconsistentKeys,
-    client::verify_server_name,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem, pem::PemObject},
-    server::ParsedCertificate,
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     sign::CertifiedKey,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::Bundle;
+use super::{Bundle, bundle::is_for};
 
 /// A certificate chain and its key. The key is the certificate's: a pair that does not match cannot be made.
 #[derive(Debug)]
@@ -73,8 +71,7 @@ impl Pair {
     /// Whether the certificate is for a host, a DNS name or an IP address.
     #[must_use]
     pub fn is_for(&self, host: &str) -> bool {
-        let (Some(leaf), Ok(name)) = (self.key.cert.first(), ServerName::try_from(host)) else { return false };
-        ParsedCertificate::try_from(leaf).is_ok_and(|leaf| verify_server_name(&leaf, &name).is_ok())
+        self.key.cert.first().is_some_and(|leaf| is_for(leaf, host))
     }
 
     /// The certificates, the server's first, as PEM text.

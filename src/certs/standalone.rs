@@ -13,11 +13,11 @@ use std::{
 };
 
 use rcgen::{Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::{
     Bundle, Pair,
     authority::{make_authority, make_certificate},
+    bundle::{describe, ends_within},
 };
 
 /// How long the CA is valid.
@@ -149,9 +149,8 @@ fn names(hosts: &[String]) -> Vec<String> {
 
 /// Whether the CA itself is valid for another month; the check of a chain does not look at its root's dates.
 fn ca_is_good(pem: &[u8]) -> bool {
-    let Ok(ca) = CertificateDer::from_pem_slice(pem) else { return false };
-    let Ok((_, ca)) = x509_parser::parse_x509_certificate(&ca) else { return false };
-    ca.validity().time_to_expiration().is_some_and(|left| left.unsigned_abs() > NEARLY)
+    let ca = Bundle::from_pem(pem).certificates().first().and_then(describe);
+    ca.is_some_and(|ca| !ends_within(ca.not_after, NEARLY, SystemTime::now()))
 }
 
 /// Writes a file whole or not at all: a server that starts at the same time must not read half of it.

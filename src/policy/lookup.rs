@@ -45,6 +45,10 @@ pub struct Right {
     pub resource: &'static str,
 }
 
+/// The verbs that drivers use on pods, services, config maps and claims, as `kubectl create role --verb=` takes them. `patch` is for
+/// executors that are kept, which get a label when they are done (`ExecutorPodsLifecycleManager`).
+pub const DRIVER_VERBS: &str = "create,get,list,watch,patch,delete,deletecollection";
+
 impl Question {
     /// The names of all kinds of questions.
     pub const KINDS: [&'static str; 3] = ["service-account", "access", "watched-namespace"];

@@ -65,6 +65,19 @@ fn its_registration_is_that_of_the_manifest() {
     }
 }
 
+/// Whoever installs without the chart copies the same certificates.
+#[test]
+fn its_certificates_of_cert_manager_are_those_to_copy() {
+    needs_helm!();
+    let chart = rendered(WAYS[1]);
+    let copied = documents(&fs::read_to_string(root().join("certs/cert-manager.yaml")).unwrap());
+    assert_eq!(copied.len(), chart.iter().filter(|it| it["apiVersion"] == "cert-manager.io/v1").count());
+    for wanted in &copied {
+        let found = find(&chart, &called(wanted)).unwrap_or_else(|| panic!("no {}", called(wanted)));
+        assert_eq!(found["spec"], wanted["spec"], "{}", called(wanted));
+    }
+}
+
 #[test]
 fn its_policies_are_right() {
     needs_helm!();

@@ -87,7 +87,10 @@ fn cure(here: &Namespace, name: &str) -> [Value; 2] {
     [
         json!({
             "apiVersion": version, "kind": "Role", "metadata": {"name": name},
-            "rules": [{"apiGroups": [""], "resources": ["pods", "services", "configmaps"], "verbs": ["*"]}]
+            "rules": [{
+                "apiGroups": [""], "resources": ["pods", "services", "configmaps"],
+                "verbs": ["create", "get", "list", "watch", "patch", "delete", "deletecollection"]
+            }]
         }),
         json!({
             "apiVersion": version, "kind": "RoleBinding", "metadata": {"name": name},
@@ -321,7 +324,8 @@ async fn an_account_without_rights_is_told_of_with_the_commands_that_cure_it() {
     let all = "may not get,watch,list,create,delete,deletecollection pods, create,deletecollection configmaps, deletecollection services: \
                it cannot get executors; ";
     let commands = format!(
-        "kubectl create role spark --verb='*' --resource=pods,services,configmaps -n {0}; kubectl create rolebinding spark --role=spark \
+        "kubectl create role spark --verb=create,get,list,watch,patch,delete,deletecollection --resource=pods,services,configmaps \
+         -n {0}; kubectl create rolebinding spark --role=spark \
          --serviceaccount={0}:spark -n {0}",
         here.name
     );

@@ -21,7 +21,7 @@ use spark_admission::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{interval, sleep},
 };
 
 use crate::{
@@ -275,12 +275,14 @@ async fn ten_rotations_in_a_row_while_reviews_flow_and_none_fails() {
         task.abort();
     }
     let creates = load.creates.load(Ordering::Relaxed);
-    eprintln!("{ROTATIONS} rotations in {elapsed:.0} s, {:.0} reviews a second, {creates} creates", reviews / elapsed);
+    eprintln!(
+        "{ROTATIONS} rotations in {elapsed:.0} s, {:.0} reviews a second of 200, {creates} creates",
+        reviews / elapsed
+    );
     let failures = load.failures.lock().unwrap().clone();
     assert!(failures.is_empty(), "{} failures, first {}: {}", failures.len(), failures[0], replicas.logs());
-    // On a machine that does much else the load falls behind; without load nothing would be shown.
-    assert!(reviews / elapsed > 10.0, "{reviews} reviews in {elapsed} s");
-    assert!(creates > 100);
+    // Two idle cores do all that is asked for. On a machine that does much else the load falls behind; without load nothing would be shown.
+    assert!(reviews / elapsed > 30.0, "{reviews} reviews in {elapsed} s");
 
     let asked = asked_without_failure(&replicas.here).await;
     assert!(asked >= reviews, "the API server counts what it asks: {asked}, {reviews}");
@@ -301,20 +303,24 @@ struct Load {
     failures: Arc<std::sync::Mutex<Vec<String>>>,
 }
 
-/// Has the API server ask for ever.
+/// Has the API server ask for ever, 200 times a second.
 async fn create(replicas: Arc<Replicas>, load: Load) {
     /// Each is two reviews: one to change the pod, one to judge it.
     const CREATES_A_SECOND: u64 = 100;
     let mut ticks = interval(Duration::from_millis(1_000 / CREATES_A_SECOND));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    // A machine that does much else would only be buried under what it cannot do.
+    // A machine that does much else would only be buried under what it cannot do at once; what was missed is caught up with.
     let at_once = Arc::new(Semaphore::new(16));
+    // As the operator makes it. Of a driver that somebody else made the account's rights are looked up: a dozen requests more to the API
+    // server, which would have no time for reviews.
+    let mut driver = probe();
+    driver["metadata"]["labels"]["sparkoperator.k8s.io/launched-by-spark-operator"] = "true".into();
+    let driver = Arc::new(driver);
     loop {
         ticks.tick().await;
         let permit = Arc::clone(&at_once).acquire_owned().await.unwrap();
-        let (replicas, load) = (Arc::clone(&replicas), load.clone());
+        let (replicas, load, driver) = (Arc::clone(&replicas), load.clone(), Arc::clone(&driver));
         tokio::spawn(async move {
-            let answer = replicas.here.create_dry(&probe()).await;
+            let answer = replicas.here.create_dry(&driver).await;
             drop(permit);
             load.creates.fetch_add(1, Ordering::Relaxed);
             if !answer.is_success() {
@@ -436,6 +442,36 @@ async fn whatever_is_done_to_it_is_healed_within_ten_seconds() {
     assert!(measured(&replicas.running[0], failed).await > 0.0);
 }
 
+/// What was in the Secret before the last rotation is put back, whole and still valid, as from a backup.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_older_secret_from_a_backup_is_taken_by_all() {
+    let replicas = Arc::new(replicas(Namespace::new().await, 3).await);
+    within(HEALED, "three replicas from nothing", async || replicas.are_in_order().await).await;
+    let backup = replicas.data().await.unwrap();
+    let (status, _, errors) = replicas.certs(&["rotate", "--wait", "--timeout", "60s"]);
+    assert_eq!(status, Some(0), "{errors}");
+    let load = Load::default();
+    let creating = tokio::spawn(create(Arc::clone(&replicas), load.clone()));
+    let asked = || load.creates.load(Ordering::Relaxed);
+    let failed = || load.failures.lock().unwrap().len();
+    eventually("reviews flow", async || asked() > 20).await;
+    assert_eq!(failed(), 0);
+
+    let encoded = |(key, bytes): (&String, &Vec<u8>)| (key.clone(), Value::from(STANDARD.encode(bytes)));
+    let (data, restored) = (backup.iter().map(encoded).collect::<Value>(), Instant::now());
+    replicas.change_secret(&json!({"data": data})).await;
+    within(HEALED, "every replica and all that is registered", async || replicas.are_in_order().await).await;
+    assert_eq!(replicas.data().await.unwrap(), backup, "what is valid is nothing to heal");
+    within(HEALED.saturating_sub(restored.elapsed()), "reviews flow again, and none fails", async || {
+        let (asked_before, failed_before) = (asked(), failed());
+        eventually("reviews flow", async || asked() > asked_before + 20).await;
+        failed() == failed_before
+    })
+    .await;
+    eprintln!("{} of {} failed, for less than {:.1} s", failed(), asked(), restored.elapsed().as_secs_f64());
+    creating.abort();
+}
+
 /// All replicas are gone, and what they left behind is not good: nobody remembers, so everything is made anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_remembers_is_made_anew() {
@@ -535,7 +571,9 @@ async fn clocks_that_are_a_minute_apart_agree() {
 /// Under the rights of the manifest nothing is forbidden, and none of them is there for nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rights_of_the_manifest_are_enough_and_all_are_used() {
-    let here = own_control_plane().await;
+    // As before Kubernetes 1.34: what is watched is listed first.
+    let cluster = Cluster::of_my_own_with(&["--feature-gates=WatchList=false"]).await;
+    let here = Namespace::on(cluster, &json!({})).await;
     let kubeconfig = account(&here).await;
     let secret = "spark-admission/spark-admission-certificates".parse().unwrap();
     let mut replicas = Replicas::start(here, kubeconfig, (secret, "spark-admission".to_owned()), 1).await;
@@ -564,17 +602,16 @@ async fn the_rights_of_the_manifest_are_enough_and_all_are_used() {
     assert!(!log.contains("forbidden") && !log.contains("may not"), "{log}");
     let used = replicas.here.cluster().asked_by("system:serviceaccount:spark-admission:spark-admission");
     for (resource, verbs) in [
-        ("secrets", &["get", "watch", "create", "update", "delete"][..]),
-        (KINDS[0], &["get", "watch", "patch"][..]),
-        (KINDS[1], &["get", "watch", "patch"][..]),
+        ("secrets", &["get", "list", "watch", "create", "update", "delete"][..]),
+        (KINDS[0], &["get", "list", "watch", "patch"][..]),
+        (KINDS[1], &["get", "list", "watch", "patch"][..]),
     ] {
         let granted: Vec<_> = rules().into_iter().filter(|rule| rule.contains_resource(resource)).collect();
         for verb in verbs {
             assert!(used.contains(&format!("{verb} {resource}")), "{verb} {resource} is never used: {used:?}");
             assert!(granted.iter().any(|rule| rule.verbs.iter().any(|granted| granted == verb)), "{verb} {resource}");
         }
-        // Only API servers that stream no lists are asked to list.
-        let granted: Vec<_> = granted.iter().flat_map(|rule| &rule.verbs).filter(|verb| *verb != "list").collect();
+        let granted: Vec<_> = granted.iter().flat_map(|rule| &rule.verbs).collect();
         assert_eq!(granted.len(), verbs.len(), "{resource}: {granted:?} are granted");
     }
 }

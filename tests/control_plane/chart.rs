@@ -102,6 +102,8 @@ async fn the_api_server_takes_every_object_in_every_way() {
         let taken = cluster.shell(&format!("{apply} --force-conflicts {flag}")).await;
         assert!(taken.lines().count() >= 12, "{flag}: {taken}");
     }
+    let taken = cluster.shell(&format!("{apply} certs/cert-manager.yaml")).await;
+    assert_eq!(taken.lines().count(), 4, "{taken}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,7 +126,8 @@ async fn with_a_certificate_that_is_provided() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_certificates_that_look_after_themselves() {
     let (cluster, here) = prepared().await;
-    it_lives_and_goes_and_no_driver_is_refused(cluster, here, "", async |here| {
+    let soon = "--set extraEnv[0].name=SPARK_ADMISSION_CERTIFICATE_OVERLAP,extraEnv[0].value=2s";
+    it_lives_and_goes_and_no_driver_is_refused(cluster, here, soon, async |here| {
         // What it takes to put things right again that somebody has spoilt: the rights to are there for that alone.
         let secret = format!("/api/v1/namespaces/{RELEASE}/secrets/spark-admission-certificates");
         let is_whole = async || {
@@ -145,6 +148,13 @@ async fn with_certificates_that_look_after_themselves() {
                 here.merge_at(&secret, &change).await.object();
             }
             eventually(case, is_whole).await;
+        }
+        let page = std::fs::read_to_string("docs/certificates.md").unwrap();
+        let commands: Vec<_> = commands(&page).collect();
+        assert!(commands.len() >= 3, "{commands:?}");
+        for command in commands {
+            eprintln!("docs/certificates.md: {command}");
+            cluster.shell(command).await;
         }
     })
     .await;

@@ -123,26 +123,7 @@ async fn start(here: &Namespace, spark: &Spark<'_>) -> Running {
     // Spark waits until it is ready.
     let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
     here.merge_status(&pod, &ready).await.object();
-    let claim = "spark.kubernetes.executor.volumes.persistentVolumeClaim.data";
-    let settings = [
-        ("spark.kubernetes.namespace".to_owned(), here.name.clone()),
-        ("spark.kubernetes.container.image".to_owned(), spark.image()),
-        ("spark.kubernetes.driver.pod.name".to_owned(), "me".to_owned()),
-        ("spark.kubernetes.authenticate.oauthTokenFile".to_owned(), spark.token_file().display().to_string()),
-        ("spark.kubernetes.authenticate.caCertFile".to_owned(), spark.authority().display().to_string()),
-        ("spark.executor.instances".to_owned(), "1".to_owned()),
-        ("spark.driver.host".to_owned(), "127.0.0.1".to_owned()),
-        // Nobody starts the executors, and the session is not to wait for them.
-        ("spark.scheduler.minRegisteredResourcesRatio".to_owned(), "0".to_owned()),
-        ("spark.ui.enabled".to_owned(), "false".to_owned()),
-        (format!("{claim}.options.claimName"), "OnDemand".to_owned()),
-        (format!("{claim}.options.storageClass"), "standard".to_owned()),
-        (format!("{claim}.options.sizeLimit"), "1Gi".to_owned()),
-        (format!("{claim}.mount.path"), "/data".to_owned()),
-    ];
-    let settings = settings.map(|(key, value)| format!("--conf {key}={value}")).join(" ");
     let mut command = spark.python();
-    let arguments = format!("--master {} {settings} pyspark-shell", spark.master());
-    command.arg(spark.session_file()).env("PYSPARK_SUBMIT_ARGS", arguments);
+    command.arg(spark.session_file()).env("PYSPARK_SUBMIT_ARGS", spark.submit_arguments("me", 1, ""));
     spark.start("session", &mut command)
 }

@@ -35,7 +35,7 @@ async fn hold_a_session(here: &Namespace, spark: &Spark<'_>) {
     command
         .arg(spark.session_file())
         .envs(in_pod.environment())
-        .env("PYSPARK_SUBMIT_ARGS", submit_arguments(here, spark));
+        .env("PYSPARK_SUBMIT_ARGS", spark.submit_arguments("jupyter-ada", 2, &format!("--packages {PACKAGE}")));
     let mut session = spark.start("session", &mut command);
     session.until("the session starts", async |said| said.contains("session started")).await;
     assert!(in_pod.volume("ivy-cache").join(JAR).is_file(), "the package is not in the volume: {}", session.said());
@@ -68,27 +68,4 @@ fn pod(spark: &Spark<'_>) -> Value {
             }]
         }
     })
-}
-
-/// What the notebook's author sets.
-fn submit_arguments(here: &Namespace, spark: &Spark<'_>) -> String {
-    let claim = "spark.kubernetes.executor.volumes.persistentVolumeClaim.data";
-    let settings = [
-        ("spark.kubernetes.namespace".to_owned(), here.name.clone()),
-        ("spark.kubernetes.container.image".to_owned(), spark.image()),
-        ("spark.kubernetes.driver.pod.name".to_owned(), "jupyter-ada".to_owned()),
-        ("spark.kubernetes.authenticate.oauthTokenFile".to_owned(), spark.token_file().display().to_string()),
-        ("spark.kubernetes.authenticate.caCertFile".to_owned(), spark.authority().display().to_string()),
-        ("spark.executor.instances".to_owned(), "2".to_owned()),
-        ("spark.driver.host".to_owned(), "127.0.0.1".to_owned()),
-        // Nobody starts the executors, and the session is not to wait for them.
-        ("spark.scheduler.minRegisteredResourcesRatio".to_owned(), "0".to_owned()),
-        ("spark.ui.enabled".to_owned(), "false".to_owned()),
-        (format!("{claim}.options.claimName"), "OnDemand".to_owned()),
-        (format!("{claim}.options.storageClass"), "standard".to_owned()),
-        (format!("{claim}.options.sizeLimit"), "1Gi".to_owned()),
-        (format!("{claim}.mount.path"), "/data".to_owned()),
-    ];
-    let settings = settings.map(|(key, value)| format!("--conf {key}={value}")).join(" ");
-    format!("--master {} --name notebook --packages {PACKAGE} {settings} pyspark-shell", spark.master())
 }

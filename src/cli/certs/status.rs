@@ -145,11 +145,8 @@ impl Status {
         };
         self.chain.clone_from(&pair.key.cert);
         let Some(leaf) = pair.key.cert.first().and_then(describe) else { return };
-        let host = leaf.hosts.first().cloned().unwrap_or_default();
-        let signed_by = |authority: &&CertificateDer<'static>| {
-            Bundle::of(std::slice::from_ref(*authority)).refuses(&pair.key.cert, &host, self.now).is_none()
-        };
-        let signer = authorities.certificates().iter().find(signed_by).and_then(describe).map(|signer| signer.name);
+        let signer = authorities.signer(&pair.key.cert, self.now).ok();
+        let signer = signer.and_then(|place| describe(&authorities.certificates()[place])).map(|signer| signer.name);
         if let Some(why) = pair.why_invalid(self.now) {
             self.problems.push(format!("the Secret {}: {why}", self.secret));
         } else if pair.why_invalid(self.now + SOON).is_some() {

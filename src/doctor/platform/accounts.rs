@@ -10,12 +10,15 @@ use crate::{
         objects::{Binding, Resource, Role},
         rehearsal,
     },
-    policy::{document::Document, lookup::Question, subject},
+    policy::{
+        document::Document,
+        lookup::{DRIVER_VERBS, Question},
+        subject,
+    },
 };
 
-/// What Spark's documentation gives to drivers, and what of it they use.
+/// What Spark's documentation gives to drivers.
 const RESOURCES: [&str; 3] = ["pods", "services", "configmaps"];
-const VERBS: [&str; 6] = ["create", "get", "list", "watch", "delete", "deletecollection"];
 
 /// Who runs as an account, and what that takes.
 #[derive(Debug, Default)]
@@ -141,11 +144,7 @@ fn grant(account: &ObjectName) -> String {
 
 /// The command that makes a role with all that a driver needs.
 fn make_role(role: &str) -> String {
-    format!(
-        "kubectl create {role} --verb={} --resource={},persistentvolumeclaims",
-        VERBS.join(","),
-        RESOURCES.join(",")
-    )
+    format!("kubectl create {role} --verb={DRIVER_VERBS} --resource={},persistentvolumeclaims", RESOURCES.join(","))
 }
 
 fn powerless(account: &ObjectName, lacking: &[Rule], user: &ObjectName, path: &str, observed: &Observed) -> Finding {
@@ -247,7 +246,7 @@ fn short_role(binding: &Binding, lacking: &[Rule], observed: &Observed) -> Optio
         return None;
     }
     let resources: BTreeSet<_> = lacking.iter().map(|rule| rule.resource.as_str()).collect();
-    let verbs: Vec<_> = VERBS.into_iter().filter(|verb| lacking.iter().any(|rule| rule.verb == *verb)).collect();
+    let verbs: Vec<_> = DRIVER_VERBS.split(',').filter(|verb| lacking.iter().any(|rule| rule.verb == *verb)).collect();
     let patch = json!([{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": resources, "verbs": verbs}}]);
     let kind = &binding.role_ref.kind;
     let object = role.metadata.object(kind);

@@ -1,56 +1,18 @@
-//! Certificates as the API server judges them: who signed them, for which name, until when.
+//! What the API server would not take of a server's certificate, in the doctor's words.
 
-use std::{sync::Arc, time::Duration};
+use std::time::{Duration, SystemTime};
 
-use rustls::{
-    CertificateError, RootCertStore,
-    client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
-};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
-
-/// The certificates in PEM text; none where it holds none, or something else.
-pub(super) fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
-    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap_or_default()
-}
-
-/// When a certificate expires, in seconds since 1970; none where it cannot be read.
-pub(super) fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    Some(parsed.validity().not_after.timestamp())
-}
+use crate::certs::{Bundle, Refusal};
 
 /// Why the API server would not take a server's certificate, if it would not.
-pub(super) fn refused(
-    chain: &[CertificateDer<'static>],
-    trusted: &[CertificateDer<'static>],
-    host: &str,
-    now: i64,
-) -> Option<String> {
-    let (leaf, intermediates) = chain.split_first()?;
-    let name = ServerName::try_from(host.to_owned()).ok()?;
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(trusted.iter().cloned());
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(aws_lc_rs::default_provider()));
-    let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).ok()?));
-    let answer = verifier.build().ok()?.verify_server_cert(leaf, intermediates, &name, &[], now);
-    // What is trusted itself needs nobody's signature; Go takes it, and this library does not.
-    let is_itself_trusted = trusted.contains(leaf);
-    match answer.err()? {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) if is_itself_trusted => None,
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            Some("is not signed by what caBundle trusts".to_owned())
-        }
-        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            Some("has expired, or who signed it has".to_owned())
-        }
-        rustls::Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => Some(format!("is not for {host}")),
-        // What else this library minds the API server may not.
-        _ => None,
+pub(super) fn refused(chain: &Bundle, trusted: &Bundle, host: &str, now: i64) -> Option<String> {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.max(0).cast_unsigned());
+    match trusted.refuses(chain.certificates(), host, now)? {
+        Refusal::Signer => Some("is not signed by what caBundle trusts".to_owned()),
+        Refusal::Expired => Some("has expired, or who signed it has".to_owned()),
+        Refusal::OtherName(host) => Some(format!("is not for {host}")),
+        // Nothing to judge, or what the API server may not mind.
+        Refusal::NoCertificate | Refusal::NobodyTrusted | Refusal::NotYetValid | Refusal::Other(_) => None,
     }
 }
 
@@ -89,11 +51,11 @@ mod tests {
             ("another name", &good, &trusted, "other.operators.svc", Some("is not for other.operators.svc")),
             ("trusted itself", &good, &good, host, None),
             ("nothing there", &String::new(), &trusted, host, None),
+            ("nobody trusted", &good, &String::new(), host, None),
         ] {
-            let why = refused(&certificates(chain), &certificates(trusted), host, now);
+            let [chain, trusted] = [chain, trusted].map(|pem| Bundle::from_pem(pem.as_bytes()));
+            let why = refused(&chain, &trusted, host, now);
             assert_eq!(why.as_deref(), expected, "{case}");
         }
-        assert_eq!(expiry(&certificates(&leaf(&issuer, 2030))[0]), Some(1_893_456_000));
-        assert!(certificates("nonsense").is_empty());
     }
 }

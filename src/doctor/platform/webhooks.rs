@@ -8,11 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use super::{
-    certificate::{certificates, expiry, refused},
-    operators,
-};
+use super::{certificate::refused, operators};
 use crate::{
+    certs::{Bundle, describe},
     doctor::{
         Cure, Evidence, Finding, Level, ObjectName, Observed, Symptom,
         objects::{WebhookConfiguration, WebhookEntry},
@@ -257,12 +255,12 @@ fn distrusted(
         let evidence = vec![Evidence::field(&object, &path, "empty")];
         return service.is_some().then(|| ("caBundle is empty, so the API server trusts nobody".to_owned(), evidence));
     }
-    let trusted = certificates(&String::from_utf8(STANDARD.decode(bundle).unwrap_or_default()).unwrap_or_default());
-    if trusted.is_empty() {
+    let trusted = Bundle::from_pem(&STANDARD.decode(bundle).unwrap_or_default());
+    if trusted.certificates().is_empty() {
         let evidence = vec![Evidence::field(&object, &path, "no certificate in PEM text")];
         return Some(("caBundle holds no certificate".to_owned(), evidence));
     }
-    let until = trusted.iter().filter_map(expiry).max();
+    let until = trusted.certificates().iter().filter_map(describe).map(|certificate| certificate.not_after).max();
     if let Some(until) = until.filter(|until| *until < observed.now) {
         let evidence = vec![Evidence::field(&object, &path, format!("valid until {}", date(until)))];
         return Some(("what caBundle trusts has expired".to_owned(), evidence));
@@ -270,13 +268,13 @@ fn distrusted(
     let service = service?;
     let host = format!("{}.{}.svc", service.name, service.namespace);
     let (secret, served) = served_by(&service, configuration, observed)?;
-    let chain = certificates(&served.chain);
+    let chain = Bundle::from_pem(served.chain.as_bytes());
     let why = refused(&chain, &trusted, &host, observed.now)?;
-    let until =
-        chain.first().and_then(expiry).map_or_else(String::new, |until| format!(", valid until {}", date(until)));
+    let leaf = chain.certificates().first().and_then(describe);
+    let until = leaf.map_or_else(String::new, |leaf| format!(", valid until {}", date(leaf.not_after)));
     let evidence = vec![
         Evidence::field(secret, "data, the server's certificate", format!("{why}{until}")),
-        Evidence::field(&object, &path, format!("{} certificates", trusted.len())),
+        Evidence::field(&object, &path, format!("{} certificates", trusted.certificates().len())),
     ];
     Some((format!("the certificate that is served {why}"), evidence))
 }
@@ -372,8 +370,8 @@ fn trust_ours(configuration: &WebhookConfiguration, observed: &Observed) -> Cure
     };
     let signed = served_by(&service, configuration, observed).filter(|(_, served)| {
         let host = format!("{}.{}.svc", service.name, service.namespace);
-        let (chain, authority) = (certificates(&served.chain), certificates(&served.authority));
-        !authority.is_empty() && refused(&chain, &authority, &host, observed.now).is_none()
+        let [chain, authority] = [&served.chain, &served.authority].map(|pem| Bundle::from_pem(pem.as_bytes()));
+        !authority.certificates().is_empty() && refused(&chain, &authority, &host, observed.now).is_none()
     });
     let (sentence, ca) = match signed {
         Some((secret, _)) => (

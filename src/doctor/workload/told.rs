@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{
     doctor::{Cure, Evidence, Finding, Level, ObjectName, Rule, Symptom},
-    policy::values::{coordinates::names_connect_package, image::ImageReference, spark_version::SparkVersion},
+    policy::{
+        lookup::DRIVER_VERBS,
+        values::{coordinates::names_connect_package, image::ImageReference, spark_version::SparkVersion},
+    },
 };
 
 /// Where Spark can write in every image, and where the webhook mounts its volume.
 const IVY: &str = "/tmp/.ivy2";
-/// What a driver's account needs for all that Spark does (resource managers of Spark 3.5 and 4).
-const NEEDED: &str = "--verb=create,get,list,watch,patch,delete,deletecollection \
-                      --resource=pods,services,configmaps,persistentvolumeclaims";
 
 /// The finding; none where what was said is no trouble here.
 pub(super) fn finding(said: &Said, about: &About<'_>, evidence: Vec<Evidence>) -> Option<Finding> {
@@ -377,7 +377,8 @@ fn account_of(account: &str, about: &About<'_>) -> ObjectName {
 
 fn rights(namespace: &str, account: &str) -> String {
     format!(
-        "kubectl create role {account}-driver -n {namespace} {NEEDED}\n\
+        "kubectl create role {account}-driver -n {namespace} --verb={DRIVER_VERBS} \
+         --resource=pods,services,configmaps,persistentvolumeclaims\n\
          kubectl create rolebinding {account}-driver -n {namespace} --role={account}-driver --serviceaccount={namespace}:{account}"
     )
 }

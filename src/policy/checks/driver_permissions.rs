@@ -5,7 +5,7 @@
 //! say) is not asked for, and nobody is nagged about it.
 
 use crate::policy::finding::Findings;
-use crate::policy::lookup::{Account, Question, Right};
+use crate::policy::lookup::{Account, DRIVER_VERBS, Question, Right};
 use crate::policy::mutations::Case;
 use crate::policy::role::Role;
 use crate::policy::subject::{NamedAccount, Pod, Resource, ResourceKind};
@@ -139,12 +139,12 @@ fn listed(missing: &[Need]) -> String {
     resources.into_iter().map(verbs).collect::<Vec<_>>().join(", ")
 }
 
-/// What gives the account all that Spark's documentation gives to drivers, as one line to paste.
+/// What gives the account all that drivers use, as one line to paste.
 fn cure(name: &str, namespace: &str, needs: &[Need]) -> String {
     let claims =
         if needs.iter().any(|need| need.right == CREATE_CLAIMS.right) { ",persistentvolumeclaims" } else { "" };
     format!(
-        "kubectl create role {name} --verb='*' --resource=pods,services,configmaps{claims} -n {namespace}; \
+        "kubectl create role {name} --verb={DRIVER_VERBS} --resource=pods,services,configmaps{claims} -n {namespace}; \
          kubectl create rolebinding {name} --role={name} --serviceaccount={namespace}:{name} -n {namespace}"
     )
 }
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     #[rustfmt::skip]
     fn finds() {
-        let cure = |name: &str| format!("kubectl create role {name} --verb='*' --resource=pods,services,configmaps -n jupyterhub-users; kubectl create rolebinding {name} --role={name} --serviceaccount=jupyterhub-users:{name} -n jupyterhub-users");
+        let cure = |name: &str| format!("kubectl create role {name} --verb=create,get,list,watch,patch,delete,deletecollection --resource=pods,services,configmaps -n jupyterhub-users; kubectl create rolebinding {name} --role={name} --serviceaccount=jupyterhub-users:{name} -n jupyterhub-users");
         let told = |path: &str, name: &str, missing: &str, effect: &str| vec![format!("{path}: the account {name} may not {missing}: {effect}; {}", cure(name))];
         let likely = |told: Vec<String>| told.into_iter().map(|it| it + " (at most a warning)").collect::<Vec<_>>();
         let (dead, untidy) = ("it cannot get executors", "what it makes stays behind");

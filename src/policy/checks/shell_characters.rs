@@ -99,7 +99,7 @@ fn named(character: char) -> String {
     match character {
         ' ' | '\t' => "the blank".to_owned(),
         '\n' => "the line break".to_owned(),
-        other => other.to_string(),
+        other => format!("{other:?}"),
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
         let options = "spark.driver.extraJavaOptions";
         for (case, key, value, expected) in [
             ("a blank", options, "-Da=1 -Db=2", r#"spec.sparkConf[spark.driver.extraJavaOptions]: the operator passes "-Da=1 -Db=2" through bash unquoted, where the value ends at the blank; write "'-Da=1 -Db=2'""#),
-            ("an operator", "spark.a", "x;y", r#"spec.sparkConf[spark.a]: the operator passes "x;y" through bash unquoted, where the value ends at ;; write "'x;y'""#),
+            ("an operator", "spark.a", "x;y", r#"spec.sparkConf[spark.a]: the operator passes "x;y" through bash unquoted, where the value ends at ';'; write "'x;y'""#),
             ("a quote", "spark.app.name", "it's", r#"spec.sparkConf[spark.app.name]: the operator passes "it's" through bash unquoted, where ' is never closed; write "'it'\"'\"'s'""#),
             ("a list with blanks", "spark.jars.packages", "a:b:1, c:d:2", r#"spec.sparkConf[spark.jars.packages]: the operator passes "a:b:1, c:d:2" through bash unquoted, where the value ends at the blank; write a:b:1,c:d:2"#),
             ("a list over lines", "spark.jars.packages", "a:b:1,\nc:d:2\n", r#"spec.sparkConf[spark.jars.packages]: the operator passes "a:b:1,\nc:d:2\n" through bash unquoted, where the value ends at the line break; write a:b:1,c:d:2"#),

@@ -115,6 +115,29 @@ impl<'a> Spark<'a> {
         command
     }
 
+    /// What the author of a session in client mode sets, as `PYSPARK_SUBMIT_ARGS`: executors are the pod's, each with a claim of its own.
+    pub fn submit_arguments(&self, driver_pod: &str, executors: usize, more: &str) -> String {
+        let claim = "spark.kubernetes.executor.volumes.persistentVolumeClaim.data";
+        let settings = [
+            ("spark.kubernetes.namespace".to_owned(), self.here.name.clone()),
+            ("spark.kubernetes.container.image".to_owned(), self.image()),
+            ("spark.kubernetes.driver.pod.name".to_owned(), driver_pod.to_owned()),
+            ("spark.kubernetes.authenticate.oauthTokenFile".to_owned(), self.token_file().display().to_string()),
+            ("spark.kubernetes.authenticate.caCertFile".to_owned(), self.authority().display().to_string()),
+            ("spark.executor.instances".to_owned(), executors.to_string()),
+            ("spark.driver.host".to_owned(), "127.0.0.1".to_owned()),
+            // Nobody starts the executors, and the session is not to wait for them.
+            ("spark.scheduler.minRegisteredResourcesRatio".to_owned(), "0".to_owned()),
+            ("spark.ui.enabled".to_owned(), "false".to_owned()),
+            (format!("{claim}.options.claimName"), "OnDemand".to_owned()),
+            (format!("{claim}.options.storageClass"), "standard".to_owned()),
+            (format!("{claim}.options.sizeLimit"), "1Gi".to_owned()),
+            (format!("{claim}.mount.path"), "/data".to_owned()),
+        ];
+        let settings = settings.map(|(key, value)| format!("--conf {key}={value}")).join(" ");
+        format!("--master {} {more} {settings} pyspark-shell", self.master())
+    }
+
     /// What every process of Spark's needs here, and a process that starts Spark.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let folder = self.folder.display();
