@@ -49,6 +49,10 @@ spark: ## Gets the Spark releases that the tests run, where they are not yet the
 e2e: static-binary ## Runs Spark on a real node, without the webhook and with it; needs root, and a Debian or one of its kin
 	cargo test --test e2e
 
+.PHONY: proof
+proof: static-binary ## The same for all pairs of columns, written into docs/proof.md; takes more than an hour
+	cargo test --test e2e -- --proof
+
 .PHONY: static-binary
 static-binary: ## Builds target/static/spark-admission, the one file of the image
 	scripts/static-binary

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    cells::{Cell, Line, Packages, Row, Surroundings},
-    lane,
+    cell::{Cell, Line, Packages, Row, Surroundings},
+    lane, manifest,
     node::{NODE, Node},
     outcome::Outcome,
     platform::{OPERATORS, USERS},
@@ -36,7 +36,7 @@ pub fn broken_node_without(node: &Node) -> Result<()> {
 }
 
 /// The same with the webhook, which is told of the node by an event as GKE's nodes send it.
-pub fn broken_node_with(node: &Node) -> Result<()> {
+pub fn broken_node_with(node: &Node) -> Result<String> {
     break_file_system(node)?;
     node.kubectl_with(&["create", "-f", "-"], &broken_event()?.to_string())?;
     let flagged = || -> Result<bool> {
@@ -56,7 +56,22 @@ pub fn broken_node_with(node: &Node) -> Result<()> {
     );
     repair_file_system(node)?;
     node.kubectl(&["-n", "default", "delete", "event", "file-system"])?;
-    Ok(())
+    Ok("on a node whose file system takes no limits: the driver ran, and its container's cgroup has no limit of cpu or memory; \
+        without the webhook it did not start (`no space left on device`)"
+        .to_owned())
+}
+
+/// With the checks at deny: whose account is missing, or may do nothing, is refused at the submission.
+pub fn mistakes_denied(node: &Node) -> Result<String> {
+    for (surroundings, check) in
+        [(Surroundings::MissingAccount, "service-account-missing"), (Surroundings::NoRole, "driver-permissions")]
+    {
+        let cell = Cell::new(Row::Scala, Line::Three, Packages::No, surroundings);
+        let (applied, said) = node.apply(&manifest::of(cell).to_string())?;
+        ensure!(!applied && said.contains(check), "at level deny {check} said: {said}");
+    }
+    Ok("a missing account and an account without rights, where the policy says deny: refused at the submission"
+        .to_owned())
 }
 
 fn outcome_of(node: &Node, cell: Cell) -> Result<Outcome> {
@@ -131,24 +146,28 @@ fn cgroup_file(container: &str, name: &str) -> Result<String> {
 }
 
 /// The node restarts with everything on it: what is submitted meanwhile is refused, and what is submitted then runs, changed.
-pub fn restart(node: &Node) -> Result<()> {
+pub fn restart(node: &Node) -> Result<String> {
     node.kill("kubelet")?;
     node.kill("containerd")?;
     node.machine.kill_containers()?;
     let cell = Cell::new(Row::Scala, Line::Three, Packages::Deps, Surroundings::Plain);
-    let (applied, message) = node.apply(&cell.manifest().to_string())?;
+    let (applied, message) = node.apply(&manifest::of(cell).to_string())?;
     ensure!(!applied && message.contains("failed calling webhook"), "submitted while nobody answers: {message}");
     node.start_containerd()?;
     node.start_kubelet()?;
     let started = Instant::now();
     // The kubelet tells of the pods that have ended only after a while; until then they are said to be available.
     let taken =
-        || Ok(node.kubectl_with(&["create", "--dry-run=server", "-f", "-"], &cell.manifest().to_string()).is_ok());
+        || Ok(node.kubectl_with(&["create", "--dry-run=server", "-f", "-"], &manifest::of(cell).to_string()).is_ok());
     node.until("submissions are taken again", taken)?;
     node.kubectl(&["-n", OPERATORS, "wait", "--for=condition=Available", "deployment", "--all", "--timeout=120s"])?;
-    eprintln!("  taken again after {} s", started.elapsed().as_secs());
+    let taken_after = started.elapsed();
     let outcome = outcome_of(node, cell)?;
     ensure!(outcome == Outcome::Ran, "submitted after the restart: {outcome}");
     ensure!(started.elapsed() < WAIT * 3, "the restart took {:?}", started.elapsed());
-    Ok(())
+    Ok(format!(
+        "the node restarts with everything on it: what is submitted meanwhile is refused (`failed calling webhook`), and {} s later \
+         submissions are taken again, changed, and run",
+        taken_after.as_secs()
+    ))
 }

@@ -1,6 +1,7 @@
 //! Runs scenarios on a node, a few at a time, each until its outcome is known.
 
 use std::{
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -10,17 +11,24 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::{
-    cells::Cell,
+    cell::Cell,
+    manifest,
     node::Node,
     outcome::{Outcome, Seen, see, telling},
 };
 
 /// How many run at once, on two cores.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 4;
+const EVERY: Duration = Duration::from_secs(1);
 /// How long nothing may change until a scenario counts as one that never ends.
 const STANDSTILL: Duration = Duration::from_secs(120);
 /// How long one may take in all.
 const AT_MOST: Duration = Duration::from_secs(400);
+
+/// How long it may take from the word that a server is ready until it answers: kube-proxy has to hear of it too.
+const READY: Duration = Duration::from_secs(3);
+/// Where a Connect server listens.
+const PORT: u16 = 15002;
 
 const CLIENT: &str = "
 import sys
@@ -36,6 +44,8 @@ pub struct Finished {
     pub took: Duration,
     /// What the API server told the user at the submission.
     pub warnings: Vec<String>,
+    /// Of a Connect server: whether it answered when its resource was first called ready.
+    pub was_ready: Option<bool>,
 }
 
 /// A scenario that goes on.
@@ -47,6 +57,7 @@ struct Running {
     client: Option<Child>,
     client_said: String,
     warnings: Vec<String>,
+    was_ready: Option<bool>,
 }
 
 /// Runs all of them; each is gone when the next takes its place.
@@ -67,7 +78,7 @@ pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
         if running.is_empty() {
             return Ok(results);
         }
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(EVERY);
         let objects = objects(node)?;
         let mut still = Vec::new();
         for mut one in running {
@@ -78,7 +89,8 @@ pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
                         cell: one.cell,
                         outcome,
                         took: one.started.elapsed(),
-                        warnings: one.warnings.clone(),
+                        warnings: std::mem::take(&mut one.warnings),
+                        was_ready: one.was_ready,
                     };
                     finish(node, &mut results, result)?;
                 }
@@ -90,7 +102,7 @@ pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
 
 fn finish(node: &Node, results: &mut Vec<Finished>, result: Finished) -> Result<()> {
     eprintln!("  {:<45} {:>4} s  {}", result.cell.name(), result.took.as_secs(), result.outcome);
-    let manifest = result.cell.manifest();
+    let manifest = manifest::of(result.cell);
     let (kind, name) = (manifest["kind"].as_str().unwrap_or_default(), result.cell.name());
     node.kubectl(&["-n", result.cell.namespace(), "delete", kind, &name, "--ignore-not-found", "--wait=false"])?;
     // A server's shell does not hear that it is to end, and what spark-submit made belongs to nobody.
@@ -113,11 +125,11 @@ fn finish(node: &Node, results: &mut Vec<Finished>, result: Finished) -> Result<
 
 fn submit(node: &Node, cell: Cell) -> Result<std::result::Result<Running, Finished>> {
     let started = Instant::now();
-    let (applied, complaints) = node.apply(&cell.manifest().to_string())?;
+    let (applied, complaints) = node.apply(&manifest::of(cell).to_string())?;
     let warnings = complaints.lines().filter_map(|line| line.strip_prefix("Warning: ")).map(str::to_owned).collect();
     if !applied {
         let outcome = Outcome::Refused(complaints.lines().last().unwrap_or_default().to_owned());
-        return Ok(Err(Finished { cell, outcome, took: started.elapsed(), warnings }));
+        return Ok(Err(Finished { cell, outcome, took: started.elapsed(), warnings, was_ready: None }));
     }
     Ok(Ok(Running {
         cell,
@@ -127,6 +139,7 @@ fn submit(node: &Node, cell: Cell) -> Result<std::result::Result<Running, Finish
         client: None,
         client_said: String::new(),
         warnings,
+        was_ready: None,
     }))
 }
 
@@ -183,6 +196,9 @@ impl Running {
                 "-o",
                 "jsonpath={.spec.clusterIP}",
             ])?;
+            if self.was_ready.is_none() {
+                self.was_ready = Some(answers(&address)?);
+            }
             self.client = Some(client.ask(&address)?);
             return Ok(false);
         };
@@ -223,6 +239,19 @@ impl Running {
     }
 }
 
+/// Whether somebody listens at a server's address, at once or almost.
+fn answers(address: &str) -> Result<bool> {
+    let address = SocketAddr::new(address.parse()?, PORT);
+    let started = Instant::now();
+    while started.elapsed() < READY {
+        if TcpStream::connect_timeout(&address, READY).is_ok() {
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(false)
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(client) = &mut self.client {
@@ -250,7 +279,7 @@ impl ConnectClient {
     /// Has a client count the numbers to a thousand on the server's executors.
     fn ask(&self, address: &str) -> Result<Child> {
         let mut client = Command::new("timeout");
-        client.args(["120", "python3", "-c", CLIENT, &format!("sc://{address}:15002")]).env("PYTHONPATH", &self.path);
+        client.args(["120", "python3", "-c", CLIENT, &format!("sc://{address}:{PORT}")]).env("PYTHONPATH", &self.path);
         Ok(client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
     }
 }

@@ -1,19 +1,26 @@
 //! The end-to-end test: a real node with the real operator and real Spark, without the webhook and with it.
 //!
 //! ```text
-//! node      a cluster of one node, with kubelet and containerd
-//! Platform  the operator and the webhook on it, as the platform's chart installs them
-//! cells     the scenarios: what a user submits
-//! scenarios those of `make e2e`, and what must become of them
-//! lane      runs scenarios, a few at a time
-//! incidents what happens to the node
-//! outcome   what became of one, read from the cluster
+//! node       a cluster of one node, with kubelet and containerd
+//! platform   the operator and the webhook on it, as the platform's chart installs them
+//! cell       a scenario: how, with which Spark, with which packages, in what surroundings
+//! manifest   what its user submits, with what is wished for around it (wishes)
+//! scenarios  which ones are run, and what must become of them
+//! lane       runs scenarios, a few at a time
+//! outcome    what became of one, read from the cluster
+//! incidents  what happens to the node
+//! crowd      many applications at once
+//! measured   what is measured
+//! proof      the page that `make proof` writes
 //! ```
 #![allow(dead_code, unreachable_pub, reason = "parts of other tests are used here too")]
 
-mod cells;
+mod cell;
+mod crowd;
 mod incidents;
 mod lane;
+mod manifest;
+mod measured;
 mod node;
 mod outcome;
 #[path = "../support/pki.rs"]
@@ -21,7 +28,9 @@ mod pki;
 mod platform;
 #[path = "../control_plane/cluster/programs.rs"]
 mod programs;
+mod proof;
 mod scenarios;
+mod wishes;
 
 use std::{
     path::PathBuf,
@@ -31,50 +40,119 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use cells::Scenario;
+use cell::Cell;
 use lane::Finished;
 use node::Node;
 use platform::Platform;
-use scenarios::SIDE_BY_SIDE;
+use scenarios::{CELLS, FAILURES, Scenario, pairwise};
+
+/// With the webhook, in three replicas.
+const WEBHOOK: [&str; 2] = ["spark-admission.enabled=true", "spark-admission.replicas=3"];
+/// What is looked up denies, and every replica is another one.
+const DENYING: [&str; 5] = [
+    "spark-admission.enabled=true",
+    "spark-admission.replicas=3",
+    "spark-admission.logFormat=text",
+    "spark-admission.policy.checks.service-account-missing.level=deny",
+    "spark-admission.policy.checks.driver-permissions.level=deny",
+];
+
+/// What was asked for.
+struct Wanted {
+    /// Only scenarios whose name holds this, and nothing else.
+    part: Option<String>,
+    /// All pairs of columns, fifty applications, and the page.
+    proof: bool,
+}
 
 fn main() -> Result<()> {
     if let Some(why) = missing() {
         println!("skipped: the end-to-end test: {why}");
         return Ok(());
     }
-    let started = Instant::now();
-    let say = |what: &str| println!("{:>5} s  {what}", started.elapsed().as_secs());
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let part = arguments.iter().find(|argument| !argument.starts_with('-')).cloned();
+    let wanted = Wanted { part, proof: arguments.iter().any(|argument| argument == "--proof") };
     let node = Node::start(&images()?)?;
-    say("a node is there");
-    let platform = Platform::new(&node)?;
-    platform.import_webhook()?;
-    platform.install(&["spark-admission.enabled=false"])?;
-    platform.prepare_namespaces()?;
-    say("the operator is there; scenarios without the webhook:");
-    let wanted = std::env::args().nth(1);
-    let scenarios: Vec<_> = SIDE_BY_SIDE
-        .iter()
-        .filter(|scenario| wanted.as_ref().is_none_or(|wanted| scenario.cell.name().contains(wanted.as_str())))
-        .collect();
-    let cells: Vec<_> = scenarios.iter().map(|scenario| scenario.cell).collect();
-    let without = lane::run(&node, &cells)?;
-    if wanted.is_none() {
-        incidents::broken_node_without(&node)?;
-    }
-    platform.install(&["spark-admission.enabled=true", "spark-admission.replicas=3"])?;
-    say("the webhook is there; the same scenarios with it:");
-    let with = lane::run(&node, &cells)?;
-    if wanted.is_none() {
-        say("the node's file system breaks:");
-        incidents::broken_node_with(&node)?;
-        say("the node restarts:");
-        incidents::restart(&node)?;
-    }
-    say("the end");
-    let wrong = scenarios.iter().flat_map(|scenario| wrong(scenario, &without, &with)).collect::<Vec<_>>();
+    let course = Course { wanted, started: Instant::now(), platform: Platform::new(&node)?, node: &node };
+    let result = course.run();
     hold(&node)?;
-    ensure!(wrong.is_empty(), "otherwise than expected:\n{}", wrong.join("\n"));
-    Ok(())
+    result
+}
+
+/// What happens on the node, one after the other.
+struct Course<'a> {
+    wanted: Wanted,
+    started: Instant,
+    node: &'a Node,
+    platform: Platform<'a>,
+}
+
+impl Course<'_> {
+    fn run(&self) -> Result<()> {
+        let cells = self.cells();
+        self.platform.import_webhook()?;
+        self.platform.install(&["spark-admission.enabled=false"])?;
+        self.platform.prepare_namespaces()?;
+        self.say(&format!("the operator is there; {} scenarios without the webhook:", cells.len()));
+        let without = lane::run(self.node, &cells)?;
+        let mut seen = Vec::new();
+        let mut before = None;
+        if self.wanted.part.is_none() {
+            incidents::broken_node_without(self.node)?;
+            before = Some(measured::start_up(self.node)?);
+        }
+        self.platform.install(&WEBHOOK)?;
+        self.say("the webhook is there; the same scenarios with it:");
+        let with = lane::run(self.node, &cells)?;
+        if let Some(before) = before {
+            self.see_what_else(before, &mut seen)?;
+        }
+        self.say("the end");
+        if self.wanted.proof {
+            proof::write(&without, &with, &seen)?;
+        }
+        let wrong = wrong(&without, &with);
+        ensure!(wrong.is_empty(), "otherwise than expected:\n{}", wrong.join("\n"));
+        Ok(())
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        let listed = || CELLS.iter().chain(&FAILURES).map(|scenario| scenario.cell);
+        let mut cells: Vec<_> = listed().collect();
+        if self.wanted.proof {
+            cells.extend(pairwise().into_iter().filter(|cell| !listed().any(|listed| listed == *cell)));
+        }
+        let part = self.wanted.part.as_deref().unwrap_or_default();
+        cells.retain(|cell| cell.name().contains(part));
+        cells
+    }
+
+    /// Everything that is not a scenario, with the webhook there.
+    fn see_what_else(&self, start_up_before: std::time::Duration, seen: &mut Vec<String>) -> Result<()> {
+        let (in_burst, while_updated) = if self.wanted.proof { (20, 50) } else { (10, 10) };
+        let mut note = |what: String| {
+            self.say(&what);
+            seen.push(what);
+        };
+        let start_up = measured::start_up(self.node)?;
+        note(format!(
+            "from the submission of a driver's pod until it runs: {} ms without the webhook, {} ms with it",
+            start_up_before.as_millis(),
+            start_up.as_millis()
+        ));
+        measured::full_volume(self.node)?.into_iter().for_each(&mut note);
+        note(incidents::broken_node_with(self.node)?);
+        note(crowd::burst(self.node, in_burst)?);
+        note(crowd::while_updated(self.node, &self.platform, while_updated, &DENYING)?);
+        note(incidents::mistakes_denied(self.node)?);
+        note(incidents::restart(self.node)?);
+        Ok(())
+    }
+
+    fn say(&self, what: &str) {
+        println!("{:>5} s  {what}", self.started.elapsed().as_secs());
+    }
 }
 
 /// Why the test cannot run here, where it cannot.
@@ -93,15 +171,37 @@ fn missing() -> Option<String> {
     missing.map(|program| format!("there is no {program}"))
 }
 
-/// What became of a scenario otherwise than it must.
-fn wrong(scenario: &Scenario, without: &[Finished], with: &[Finished]) -> Vec<String> {
-    let lanes = [("without", scenario.without, without), ("with", scenario.with, with)];
-    let checked = lanes.into_iter().filter_map(|(lane, expected, results)| {
-        let result = results.iter().find(|result| result.cell.name() == scenario.cell.name())?;
-        (!expected.holds(&result.outcome))
-            .then(|| format!("{} {lane} the webhook: {}", scenario.cell.name(), result.outcome))
-    });
-    checked.collect()
+/// What became of scenarios otherwise than it must: than was expected, or nothing where it ran without the webhook.
+fn wrong(without: &[Finished], with: &[Finished]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (without, with) in without.iter().zip(with) {
+        let name = without.cell.name();
+        let listed = CELLS.iter().chain(&FAILURES).find(|scenario| scenario.cell == without.cell);
+        if let Some(scenario) = listed {
+            wrong.extend(otherwise(scenario, without, with));
+        } else if without.outcome == outcome::Outcome::Ran && with.outcome != outcome::Outcome::Ran {
+            wrong.push(format!("{name} ran without the webhook, and with it {}", with.outcome));
+        }
+        if with.was_ready == Some(false) {
+            wrong.push(format!("{name} was called ready, and nobody answered"));
+        }
+    }
+    wrong
+}
+
+fn otherwise(scenario: &Scenario, without: &Finished, with: &Finished) -> Vec<String> {
+    let name = scenario.cell.name();
+    let mut wrong = Vec::new();
+    if !scenario.without.holds(&without.outcome) {
+        wrong.push(format!("{name} without the webhook: {}", without.outcome));
+    }
+    if !scenario.with.holds(&with.outcome) {
+        wrong.push(format!("{name} with the webhook: {}", with.outcome));
+    }
+    if !scenario.warned.is_empty() && !with.warnings.iter().any(|warning| warning.contains(scenario.warned)) {
+        wrong.push(format!("{name}: nothing warns of {}: {:?}", scenario.warned, with.warnings));
+    }
+    wrong
 }
 
 /// Keeps the node for whoever wants to look around, until the end of standard input.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::cells::{Cell, Row};
+use crate::cell::{Cell, Row};
 
 /// How a scenario ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,13 +70,17 @@ pub fn see(cell: Cell, objects: &[Value]) -> Seen {
         }
         Row::Connect => {
             let server = of_kind("Pod").find(|pod| text(&pod["metadata"]["name"]) == format!("{name}-server"));
-            see_server(of_kind("SparkConnect").find(|object| object["metadata"]["name"] == name), server)
+            see_server(of_kind("SparkConnect").find(|object| object["metadata"]["name"] == name), server, objects)
         }
         Row::Submit => {
             let driver = of_kind("Pod").find(|pod| text(&pod["metadata"]["name"]) == format!("{name}-driver"));
-            see_pod(driver.or_else(|| of_kind("Pod").find(|pod| pod["metadata"]["name"] == name)), driver.is_some())
+            see_pod(
+                driver.or_else(|| of_kind("Pod").find(|pod| pod["metadata"]["name"] == name)),
+                driver.is_some(),
+                objects,
+            )
         }
-        Row::Notebook => see_pod(of_kind("Pod").find(|pod| pod["metadata"]["name"] == name), true),
+        Row::Notebook => see_pod(of_kind("Pod").find(|pod| pod["metadata"]["name"] == name), true, objects),
     }
 }
 
@@ -100,13 +104,13 @@ fn see_application(application: Option<&Value>, objects: &[Value]) -> Seen {
             }
             Seen::Failed { place: "in the operator, at the submission".to_owned(), message: telling(message) }
         }
-        state => Seen::Going(format!("{state} {}", driver.map(state_of).unwrap_or_default())),
+        state => Seen::Going(format!("{state} {}", driver.map(|driver| state_of(driver, objects)).unwrap_or_default())),
     }
 }
 
-fn see_server(resource: Option<&Value>, server: Option<&Value>) -> Seen {
+fn see_server(resource: Option<&Value>, server: Option<&Value>, objects: &[Value]) -> Seen {
     let state = resource.map(|resource| text(&resource["status"]["state"])).unwrap_or_default();
-    let pod = server.map(state_of).unwrap_or_default();
+    let pod = server.map(|server| state_of(server, objects)).unwrap_or_default();
     let restarts =
         server.map_or(0, |server| server["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap_or(0));
     let name = server.map(|server| text(&server["metadata"]["name"])).unwrap_or_default();
@@ -123,27 +127,30 @@ fn see_server(resource: Option<&Value>, server: Option<&Value>) -> Seen {
     }
 }
 
-fn see_pod(pod: Option<&Value>, is_spark: bool) -> Seen {
+fn see_pod(pod: Option<&Value>, is_spark: bool, objects: &[Value]) -> Seen {
     let Some(pod) = pod else { return Seen::Going("nothing".to_owned()) };
     let name = text(&pod["metadata"]["name"]).to_owned();
     match text(&pod["status"]["phase"]) {
         "Failed" => Seen::FailedPod { pod: name, previous: false },
         "Succeeded" if is_spark => Seen::Ran,
-        _ => Seen::Going(format!("{name} {}", state_of(pod))),
+        _ => Seen::Going(format!("{name} {}", state_of(pod, objects))),
     }
 }
 
-/// A pod's phase and its containers' states, without times.
-fn state_of(pod: &Value) -> String {
-    let status = &pod["status"];
-    let containers = status["containerStatuses"].as_array().into_iter().flatten().map(|container| {
-        let (state, why) = container["state"]
-            .as_object()
-            .and_then(|state| state.iter().next())
-            .map_or(("", ""), |(name, state)| (name, text(&state["reason"])));
-        format!("{state} {why} {}", container["restartCount"])
+/// A pod's phase and its containers' states, without times, and those of its executors.
+fn state_of(pod: &Value, objects: &[Value]) -> String {
+    let executors =
+        objects.iter().filter(|object| object["metadata"]["ownerReferences"][0]["uid"] == pod["metadata"]["uid"]);
+    let states = [pod].into_iter().chain(executors).map(|pod| {
+        let status = &pod["status"];
+        let containers = status["containerStatuses"].as_array().into_iter().flatten().map(|container| {
+            let state = container["state"].as_object().and_then(|state| state.iter().next());
+            let (state, why) = state.map_or(("", ""), |(name, state)| (name, text(&state["reason"])));
+            format!("{state} {why} {}", container["restartCount"])
+        });
+        format!("{} {}", text(&status["phase"]), containers.collect::<Vec<_>>().join(", "))
     });
-    format!("{} {}", text(&status["phase"]), containers.collect::<Vec<_>>().join(", "))
+    states.collect::<Vec<_>>().join("; ")
 }
 
 /// The line of a log that tells what went wrong: the first with an exception or an error, else the last.

@@ -10,13 +10,16 @@ use crate::node::Node;
 /// The namespace of the release.
 pub const OPERATORS: &str = "operators";
 /// The namespaces that the operator watches: the platform's own, and one for each thing that an administrator sets for a namespace.
-pub const NAMESPACES: [&str; 3] = [USERS, LIMITED, RESTRICTED];
+const WATCHED: [&str; 4] = [USERS, LIMITED, RESTRICTED, NO_ROLE];
+/// Those of them whose users get the platform's account and its rights.
+const SERVED: [&str; 3] = [USERS, LIMITED, RESTRICTED];
 pub const USERS: &str = "jupyterhub-users";
 /// It has a LimitRange and a ResourceQuota.
 pub const LIMITED: &str = "limited";
 /// The Pod Security Standard of this name is enforced in it.
 pub const RESTRICTED: &str = "restricted";
-
+/// Its account may do nothing.
+pub const NO_ROLE: &str = "bare";
 /// Nobody has told the operator of it.
 pub const UNWATCHED: &str = "team-new";
 
@@ -66,10 +69,11 @@ impl<'a> Platform<'a> {
 
     /// Installs or upgrades the release, with these values besides, and waits until it is ready.
     pub fn install(&self, values: &[&str]) -> Result<()> {
-        let namespaces = format!("spark-operator.spark.jobNamespaces={{{}}}", NAMESPACES.join(","));
+        let watched = format!("spark-operator.spark.jobNamespaces={{{}}}", WATCHED.join(","));
+        let served = format!("userNamespaces={{{}}}", SERVED.join(","));
         let mut arguments =
             vec!["upgrade", "--install", "spark", &self.chart, "--namespace", OPERATORS, "--create-namespace"];
-        arguments.extend(["--wait", "--timeout", "5m", "--set", &namespaces]);
+        arguments.extend(["--wait", "--timeout", "5m", "--set", &watched, "--set", &served]);
         for value in values {
             arguments.extend(["--set", value]);
         }
@@ -77,11 +81,17 @@ impl<'a> Platform<'a> {
         Ok(())
     }
 
-    /// What an administrator sets for the namespaces: limits and a quota in one, a Pod Security Standard in another.
+    /// What an administrator sets for the namespaces: limits and a quota in one, a Pod Security Standard in another, an account without
+    /// rights in a third; and a disk that others have used before.
     pub fn prepare_namespaces(&self) -> Result<()> {
         self.node.kubectl(&["label", "namespace", RESTRICTED, "pod-security.kubernetes.io/enforce=restricted"])?;
         self.node.kubectl(&["create", "namespace", UNWATCHED])?;
+        self.node.kubectl(&["-n", NO_ROLE, "create", "serviceaccount", "spark-driver"])?;
         self.node.kubectl_with(&["apply", "-f", "-"], LIMITS)?;
+        let disk = self.node.machine.folder.join("disk");
+        fs::create_dir_all(disk.join("others"))?;
+        fs::write(disk.join("others/file"), "of somebody else")?;
+        self.node.kubectl_with(&["apply", "-f", "-"], &CLAIM.replace("DISK", &disk.to_string_lossy()))?;
         Ok(())
     }
 }
@@ -99,4 +109,24 @@ kind: ResourceQuota
 metadata: {name: all, namespace: limited}
 spec:
   hard: {requests.cpu: "2", requests.memory: 4Gi, limits.cpu: "4", limits.memory: 4Gi}
+"#;
+
+/// A disk of the node's, and the claim for it.
+const CLAIM: &str = r#"
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: scratch}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  storageClassName: ""
+  claimRef: {namespace: jupyterhub-users, name: scratch}
+  local: {path: DISK}
+  nodeAffinity:
+    required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [node]}]}]}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: scratch, namespace: jupyterhub-users}
+spec: {accessModes: [ReadWriteOnce], storageClassName: "", volumeName: scratch, resources: {requests: {storage: 1Gi}}}
 "#;

@@ -1,31 +1,146 @@
-//! The scenarios of `make e2e`, each with what must become of it without the webhook and with it.
+//! Which scenarios are run, and what must become of each without the webhook and with it.
 
-use crate::cells::{
-    Cell,
-    Expected::{Not, Ran},
-    Line::{Four, Three},
-    Packages::{Conf, Deps, No},
-    Row::{Connect, Notebook, Python, Scala, Scheduled, Submit},
-    Scenario,
-    Surroundings::{Limited, MemoryMistake, NoExecutorTemplate, Plain, Restricted, SizeMistake, UnnamedUser},
+use crate::{
+    cell::{
+        Cell,
+        Line::{self, Four, Three},
+        Packages::{self, Conf, Deps, Large, No, OwnIvy},
+        Row::{self, Connect, Notebook, Python, Scala, Scheduled, Submit},
+        Surroundings::{
+            self, ConnectInImage, ForeignClaim, Limited, MemoryMistake, MissingAccount, NoExecutorTemplate, NoRole,
+            OtherUser, Plain, ReadOnlyEverything, ReadOnlyRoot, Restricted, RootInit, SizeMistake, SmallCache,
+            UnnamedUser, UnwatchedNamespace,
+        },
+    },
+    outcome::Outcome,
 };
+
+/// A cell and what must become of it.
+pub struct Scenario {
+    pub cell: Cell,
+    pub without: Expected,
+    pub with: Expected,
+    /// What a warning says at the submission with the webhook; nothing is asked of warnings where it is empty.
+    pub warned: &'static str,
+}
+
+/// How a scenario must end.
+#[derive(Clone, Copy)]
+pub enum Expected {
+    Ran,
+    /// Later, and where or with what message holds this text.
+    Failed(&'static str),
+    /// At the submission, with a message that holds this text.
+    Refused(&'static str),
+}
+
+use Expected::{Failed, Ran, Refused};
+
+impl Expected {
+    pub fn holds(self, outcome: &Outcome) -> bool {
+        match (self, outcome) {
+            (Self::Ran, Outcome::Ran) => true,
+            (Self::Failed(text), Outcome::Failed { .. }) | (Self::Refused(text), Outcome::Refused(_)) => {
+                outcome.to_string().contains(text)
+            }
+            _ => false,
+        }
+    }
+}
 
 /// What the operator's own Ivy says, which resolves packages before it submits.
 const OPERATORS_IVY: &str = "/home/spark/.ivy2";
+/// What that of an image without a home says: 3.5.7.
+const NO_HOME: &str = "/nonexistent/.ivy2";
 
-/// Run side by side, in this order.
-pub const SIDE_BY_SIDE: [Scenario; 13] = [
-    Scenario { cell: Cell::new(Scala, Three, No, Plain), without: Ran, with: Ran },
-    Scenario { cell: Cell::new(Python, Three, Deps, Plain), without: Not(OPERATORS_IVY), with: Ran },
-    Scenario { cell: Cell::new(Scala, Four, Conf, Plain), without: Not(OPERATORS_IVY), with: Ran },
-    Scenario { cell: Cell::new(Scheduled, Three, Deps, Plain), without: Not(OPERATORS_IVY), with: Ran },
-    Scenario { cell: Cell::new(Connect, Three, No, Plain), without: Not("SparkConnectServer"), with: Ran },
-    Scenario { cell: Cell::new(Connect, Four, No, NoExecutorTemplate), without: Not("nothing changes"), with: Ran },
-    Scenario { cell: Cell::new(Connect, Three, No, MemoryMistake), without: Not("no space left on device"), with: Ran },
-    Scenario { cell: Cell::new(Submit, Three, Conf, Plain), without: Not("/home/spark/.ivy2"), with: Ran },
-    Scenario { cell: Cell::new(Notebook, Three, Conf, Plain), without: Not("/home/spark/.ivy2"), with: Ran },
-    Scenario { cell: Cell::new(Scala, Three, Deps, UnnamedUser), without: Not(OPERATORS_IVY), with: Ran },
-    Scenario { cell: Cell::new(Scala, Three, Conf, SizeMistake), without: Not("No space left on device"), with: Ran },
-    Scenario { cell: Cell::new(Scala, Three, Deps, Limited), without: Not(OPERATORS_IVY), with: Ran },
-    Scenario { cell: Cell::new(Python, Four, Deps, Restricted), without: Not(OPERATORS_IVY), with: Ran },
+const fn scenario(
+    (row, line, packages, surroundings): (Row, Line, Packages, Surroundings),
+    without: Expected,
+    with: Expected,
+) -> Scenario {
+    Scenario { cell: Cell::new(row, line, packages, surroundings), without, with, warned: "" }
+}
+
+const fn warned(scenario: Scenario, warned: &'static str) -> Scenario {
+    Scenario { warned, ..scenario }
+}
+
+/// The scenarios of `make e2e`: each row, each column, and what both do to each other.
+pub const CELLS: [Scenario; 13] = [
+    scenario((Scala, Three, No, Plain), Ran, Ran),
+    scenario((Python, Three, Deps, Plain), Failed(OPERATORS_IVY), Ran),
+    scenario((Scala, Four, Conf, OtherUser), Failed(OPERATORS_IVY), Ran),
+    scenario((Scheduled, Four, Deps, RootInit), Failed(OPERATORS_IVY), Ran),
+    scenario((Connect, Three, No, Plain), Failed("SparkConnectServer"), Ran),
+    scenario((Connect, Three, No, ConnectInImage), Ran, Ran),
+    scenario((Submit, Three, Conf, ReadOnlyRoot), Failed(OPERATORS_IVY), Ran),
+    scenario((Notebook, Three, Conf, Plain), Failed(OPERATORS_IVY), Ran),
+    scenario((Scala, Three, Deps, UnnamedUser), Failed(OPERATORS_IVY), Ran),
+    scenario((Scala, Three, Deps, Limited), Failed(OPERATORS_IVY), Ran),
+    scenario((Python, Four, OwnIvy, Restricted), Ran, Ran),
+    scenario((Scala, Three, No, ForeignClaim), Failed("local dir"), Ran),
+    scenario((Scala, Four, Large, Plain), Failed(OPERATORS_IVY), Ran),
 ];
+
+/// The platform's failures: what goes wrong on every platform one day.
+pub const FAILURES: [Scenario; 8] = [
+    scenario((Connect, Four, No, NoExecutorTemplate), Failed("nothing changes"), Ran),
+    warned(scenario((Connect, Three, No, MemoryMistake), Failed("no space left on device"), Ran), "512Mi"),
+    warned(scenario((Scala, Three, Conf, SizeMistake), Failed("No space left on device"), Ran), "512Mi"),
+    scenario((Connect, Three, No, SmallCache), Failed("SparkConnectServer"), Failed("No space left on device")),
+    warned(scenario((Scala, Three, No, ReadOnlyEverything), Failed("in the log"), Failed("in the log")), ""),
+    scenario((Scala, Three, No, UnwatchedNamespace), Failed("nothing changes"), Refused("namespace-not-watched")),
+    warned(
+        scenario((Scala, Three, No, MissingAccount), Failed("spark-drvier"), Failed("spark-drvier")),
+        "spark-drvier",
+    ),
+    warned(scenario((Scala, Three, No, NoRole), Failed("forbidden"), Failed("forbidden")), "driver-permissions"),
+];
+
+const ROWS: [Row; 6] = [Scala, Python, Scheduled, Connect, Submit, Notebook];
+const LINES: [Line; 2] = [Three, Four];
+const PACKAGES: [Packages; 4] = [No, Deps, Conf, OwnIvy];
+const SURROUNDINGS: [Surroundings; 8] =
+    [Plain, ReadOnlyRoot, UnnamedUser, OtherUser, RootInit, ForeignClaim, Limited, Restricted];
+
+/// Cells in which every pair of columns is: of `make proof`. Beside it are the pairs that there are not.
+pub fn pairwise() -> Vec<Cell> {
+    let all: Vec<_> = ROWS
+        .into_iter()
+        .flat_map(|row| LINES.into_iter().map(move |line| (row, line)))
+        .flat_map(|(row, line)| PACKAGES.into_iter().map(move |packages| (row, line, packages)))
+        .flat_map(|(row, line, packages)| {
+            SURROUNDINGS.into_iter().map(move |around| Cell::new(row, line, packages, around))
+        })
+        .filter(|cell| is_possible(*cell))
+        .collect();
+    let mut open: Vec<Pair> = all.iter().flat_map(|cell| pairs(*cell)).collect();
+    let mut chosen = Vec::new();
+    while !open.is_empty() {
+        let news = |cell: &&Cell| pairs(**cell).iter().filter(|pair| open.contains(pair)).count();
+        // The last of the best: any would do, as long as it is always the same.
+        let Some(best) = all.iter().max_by_key(news) else { break };
+        let covered = pairs(*best);
+        open.retain(|pair| !covered.contains(pair));
+        chosen.push(*best);
+    }
+    chosen
+}
+
+/// Only an application has the field `deps`.
+pub fn is_possible(cell: Cell) -> bool {
+    cell.packages != Deps || matches!(cell.row, Scala | Python | Scheduled)
+}
+
+type Pair = (String, String);
+
+fn pairs(cell: Cell) -> Vec<Pair> {
+    let values = [
+        format!("{:?}", cell.row),
+        format!("{:?}", cell.line),
+        format!("{:?} packages", cell.packages),
+        format!("{:?}", cell.surroundings),
+    ];
+    let first = values.iter().enumerate();
+    first.flat_map(|(index, one)| values[index + 1..].iter().map(move |other| (one.clone(), other.clone()))).collect()
+}

@@ -1,0 +1,72 @@
+//! The page docs/proof.md: what became of every scenario, without the webhook and with it.
+
+use std::{fmt::Write as _, fs, path::Path, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    lane::Finished,
+    outcome::Outcome,
+    scenarios::{is_possible, pairwise},
+};
+
+const PAGE: &str = "docs/proof.md";
+/// What stands between these is written; the rest of the page is its author's.
+const BEGIN: &str = "<!-- written by `make proof`: begin -->";
+const END: &str = "<!-- written by `make proof`: end -->";
+
+/// Writes what was seen into the page.
+pub fn write(without: &[Finished], with: &[Finished], seen: &[String]) -> Result<()> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+    let (before, rest) = text.split_once(BEGIN).with_context(|| format!("{PAGE} has no line {BEGIN}"))?;
+    let (_, after) = rest.split_once(END).with_context(|| format!("{PAGE} has no line {END}"))?;
+    let written = body(without, with, seen)?;
+    Ok(fs::write(&page, format!("{before}{BEGIN}\n{written}{END}{after}"))?)
+}
+
+fn body(without: &[Finished], with: &[Finished], seen: &[String]) -> Result<String> {
+    let ran = |results: &[Finished]| results.iter().filter(|result| result.outcome == Outcome::Ran).count();
+    let (date, commit) =
+        (said_by("date", &["-u", "+%Y-%m-%d"])?, said_by("git", &["rev-parse", "--short=12", "HEAD"])?);
+    let mut text = format!(
+        "\nRun on {date}, commit {commit}. Of {} scenarios {} ran without the webhook, {} with it.\n\n\
+         | scenario | without the webhook | with it |\n|---|---|---|\n",
+        without.len(),
+        ran(without),
+        ran(with)
+    );
+    for (without, with) in without.iter().zip(with) {
+        writeln!(text, "| {} | {} | {} |", without.cell.name(), cell_of(&without.outcome), cell_of(&with.outcome))?;
+    }
+    writeln!(text, "\nNot run: {}.\n\n## What else was seen\n", not_run()?)?;
+    for what in seen {
+        writeln!(text, "- {what}")?;
+    }
+    text.push('\n');
+    Ok(text)
+}
+
+/// What the matrix leaves out.
+fn not_run() -> Result<String> {
+    let all = 6 * 2 * 4 * 8;
+    let impossible = 3 * 2 * 8;
+    let chosen = pairwise();
+    anyhow::ensure!(chosen.iter().all(|cell| is_possible(*cell)), "an impossible cell was chosen");
+    Ok(format!(
+        "the {} combinations in which no pair of columns is new (of {} that are possible; {} are not, since only an application has `deps`)",
+        all - impossible - chosen.len(),
+        all - impossible,
+        impossible
+    ))
+}
+
+/// An outcome in a table's cell.
+fn cell_of(outcome: &Outcome) -> String {
+    outcome.to_string().replace('|', "\\|").replace('<', "&lt;")
+}
+
+fn said_by(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
