@@ -99,10 +99,10 @@ fn see_application(application: Option<&Value>, objects: &[Value]) -> Seen {
         "COMPLETED" => Seen::Ran,
         "FAILED" | "SUBMISSION_FAILED" => {
             let message = text(&state["errorMessage"]);
-            if driver.is_some() && !message.contains("spark-submit") {
-                return Seen::FailedPod { pod: format!("{name}-driver"), previous: false };
+            match driver {
+                Some(driver) if !message.contains("spark-submit") => see_failed(driver),
+                _ => Seen::Failed { place: "in the operator, at the submission".to_owned(), message: telling(message) },
             }
-            Seen::Failed { place: "in the operator, at the submission".to_owned(), message: telling(message) }
         }
         state => Seen::Going(format!("{state} {}", driver.map(|driver| state_of(driver, objects)).unwrap_or_default())),
     }
@@ -117,8 +117,8 @@ fn see_server(resource: Option<&Value>, server: Option<&Value>, objects: &[Value
     if restarts > 0 {
         return Seen::FailedPod { pod: name.to_owned(), previous: true };
     }
-    if server.is_some_and(|server| text(&server["status"]["phase"]) == "Failed") {
-        return Seen::FailedPod { pod: name.to_owned(), previous: false };
+    if let Some(server) = server.filter(|server| text(&server["status"]["phase"]) == "Failed") {
+        return see_failed(server);
     }
     let service = resource.map(|resource| format!("{}-server", text(&resource["metadata"]["name"])));
     match (state, service) {
@@ -131,10 +131,22 @@ fn see_pod(pod: Option<&Value>, is_spark: bool, objects: &[Value]) -> Seen {
     let Some(pod) = pod else { return Seen::Going("nothing".to_owned()) };
     let name = text(&pod["metadata"]["name"]).to_owned();
     match text(&pod["status"]["phase"]) {
-        "Failed" => Seen::FailedPod { pod: name, previous: false },
+        "Failed" => see_failed(pod),
         "Succeeded" if is_spark => Seen::Ran,
         _ => Seen::Going(format!("{name} {}", state_of(pod, objects))),
     }
+}
+
+/// A pod that has failed: its log tells why, or its status where the container never ran.
+fn see_failed(pod: &Value) -> Seen {
+    let ended = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
+    if text(&ended["reason"]) == "StartError" {
+        return Seen::Failed {
+            place: "its container does not start".to_owned(),
+            message: telling(text(&ended["message"])),
+        };
+    }
+    Seen::FailedPod { pod: text(&pod["metadata"]["name"]).to_owned(), previous: false }
 }
 
 /// A pod's phase and its containers' states, without times, and those of its executors.
@@ -153,12 +165,14 @@ fn state_of(pod: &Value, objects: &[Value]) -> String {
     states.collect::<Vec<_>>().join("; ")
 }
 
-/// The line of a log that tells what went wrong: the first with an exception or an error, else the last.
+/// The line of a log that tells what went wrong: what caused the first exception, or the first error; else the last line.
 pub fn telling(log: &str) -> String {
     let lines: Vec<_> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let signs =
-        ["Exception in thread", "Error: ", "Caused by:", "Exception: ", "error: ", "No space left on device", "Error"];
-    let found = signs.iter().find_map(|sign| lines.iter().find(|line| line.contains(sign)));
-    let line = found.or(lines.last()).copied().unwrap_or("nothing was said");
-    line.chars().take(300).collect()
+    let signs = ["Exception in thread", "Error: ", "Exception: ", "error: ", "No space left on device", "Error"];
+    let first = signs.iter().find_map(|sign| lines.iter().position(|line| line.contains(sign)));
+    let cause = first.and_then(|first| lines[first..].iter().rfind(|line| line.starts_with("Caused by:")));
+    let line = cause.or(first.map(|first| &lines[first])).or(lines.last()).copied().unwrap_or("nothing was said");
+    // What Kubernetes says is behind what its client was doing.
+    let said = line.split_once("Message: ").map_or(line, |(_, said)| said);
+    said.trim_start_matches("Exception in thread \"main\" ").chars().take(300).collect()
 }

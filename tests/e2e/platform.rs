@@ -67,14 +67,15 @@ impl<'a> Platform<'a> {
         self.node.import(&folder.join("image.tar"))
     }
 
-    /// Installs or upgrades the release, with these values besides, and waits until it is ready.
+    /// Installs or upgrades the release, with these values besides, and waits until it is ready. The operator submits four applications
+    /// at a time, not ten: so many Spark clients on two cores give up on the API server, to which they must connect within ten seconds.
     pub fn install(&self, values: &[&str]) -> Result<()> {
         let watched = format!("spark-operator.spark.jobNamespaces={{{}}}", WATCHED.join(","));
         let served = format!("userNamespaces={{{}}}", SERVED.join(","));
         let mut arguments =
             vec!["upgrade", "--install", "spark", &self.chart, "--namespace", OPERATORS, "--create-namespace"];
         arguments.extend(["--wait", "--timeout", "5m", "--set", &watched, "--set", &served]);
-        for value in values {
+        for value in ["spark-operator.controller.workers=4"].iter().chain(values) {
             arguments.extend(["--set", value]);
         }
         self.node.helm(&arguments)?;

@@ -59,8 +59,10 @@ impl Machine {
         let mut command = Command::new("nsenter");
         command.envs(environment(&self.packages)?);
         command.args(["--target", &self.first.to_string(), "--mount", "--net", "--pid"]);
-        // Entered there: a folder of this machine's own namespace has no path in the other.
-        command.args(["--", "sh", "-c", r#"cd "$0" && exec "$@""#]).arg(&self.folder).arg(program);
+        // Entered there: a folder of this machine's own namespace has no path in the other. Who is started is a child of nsenter, and ends
+        // with it: so to kill the one is to kill the other.
+        let enter = r#"cd "$0" && exec setpriv --pdeathsig KILL -- "$@""#;
+        command.args(["--", "sh", "-c", enter]).arg(&self.folder).arg(program);
         command.stdin(Stdio::null());
         Ok(command)
     }
