@@ -79,6 +79,7 @@ reasons! {
         SubmissionOff "submission-off" "the policy leaves the submission side alone",
         OpenShift "openshift" "OpenShift assigns user and group ids",
         ImageHasOwnUser "image-has-own-user" "the image brings a user of its own",
+        ImageUserUnknown "image-user-unknown" "the image may have a user of its own",
         Windows "windows" "Windows containers have no numeric users",
         NotConnect "not-connect" "this is no Spark Connect server",
         SparkVersion "spark-version" "this Spark version needs no package, or has none",

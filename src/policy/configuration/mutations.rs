@@ -115,7 +115,11 @@ pub struct SparkUser {
     pub scope: Scope,
     /// `ifAbsent` fills in what is not set, `enforce` replaces it, `off` does nothing; `auto` is `ifAbsent`, but `off` on OpenShift.
     pub apply: Apply,
-    /// Images (globs on the repository, without tag) that run as a user of their own.
+    /// Images (globs on the repository, without tag) whose user for Spark is 185, as in the official ones; `*` is every image. Others
+    /// may have a user of their own: they get the group, and keep their user.
+    #[schemars(extend("items" = {"type": "string", "format": "image-glob"}))]
+    pub images: Globs,
+    /// Images (globs on the repository, without tag) that run as a user of their own. They get neither.
     #[schemars(extend("items" = {"type": "string", "format": "image-glob"}))]
     pub images_with_own_user: Globs,
 }
@@ -125,9 +129,15 @@ impl Default for SparkUser {
         Self {
             scope: Scope::of(&[Role::Driver, Role::Executor, Role::ConnectServer]),
             apply: Apply::Auto,
+            images: official_images(),
             images_with_own_user: Globs::new(&["*bitnami*", "emr-*", "*/emr-*", "*jupyter*"]),
         }
     }
+}
+
+/// The official images, and their mirrors: whose repository is called as theirs are.
+fn official_images() -> Globs {
+    Globs::new(&["spark", "spark-py", "spark-r", "*/spark", "*/spark-py", "*/spark-r"])
 }
 
 /// When Spark's user is set.
@@ -163,7 +173,7 @@ impl Default for ConnectPackage {
     fn default() -> Self {
         Self {
             scope: Scope::of(&[Role::Driver, Role::ConnectServer]),
-            images: Globs::new(&["spark", "spark-py", "spark-r", "*/spark", "*/spark-py", "*/spark-r"]),
+            images: official_images(),
             versions: BTreeMap::new(),
         }
     }

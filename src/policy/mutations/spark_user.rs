@@ -1,7 +1,8 @@
 //! `spark-user`: Spark's container runs as uid 185, and the pod's volumes belong to gid 185.
 //!
-//! Official images create user and group 185 and give them Spark's files (apache/spark-docker, Dockerfile); nothing else in a
-//! pod can be assumed to run as 185, so the pod-level user is set only where no foreign container would inherit it.
+//! Official images create user and group 185 and give them Spark's files (apache/spark-docker, Dockerfile). Nothing else can be assumed to
+//! run as 185: no other container of the pod, so the pod-level user is set only where none would inherit it, and no other image. One that
+//! was made for 1001 ran as 1001, and as 185 a driver cannot write to its work-dir (seen on a real node). The group does no such harm.
 
 use super::{Case, Outcome, Plan, Pod};
 use crate::policy::configuration::Apply;
@@ -26,15 +27,19 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
         return Outcome::Skipped(Skip::Windows);
     }
     let Some(spark) = pod.spark_container() else { return Outcome::Skipped(Skip::NoSparkContainer) };
-    if spark.image().is_some_and(|image| settings.images_with_own_user.matches(ImageReference::parse(image).repository))
-    {
+    let repository = spark.image().map(|image| ImageReference::parse(image).repository).unwrap_or_default();
+    if settings.images_with_own_user.matches(repository) {
         return Outcome::Skipped(Skip::ImageHasOwnUser);
     }
     let enforce = settings.apply == Apply::Enforce;
+    set_fs_group(pod, enforce, plan);
+    if !settings.images.matches(repository) {
+        let is_changed = plan.outcome() == Outcome::Applied;
+        return if is_changed { Outcome::Applied } else { Outcome::Skipped(Skip::ImageUserUnknown) };
+    }
     if !enforce && pod.metadata().was_changed_by(Mutation::SparkUser) {
         reconsider(pod, spark, plan);
     }
-    set_fs_group(pod, enforce, plan);
     set_run_as_user(pod, spark, enforce, plan);
     plan.outcome()
 }
@@ -117,6 +122,9 @@ mod tests {
         for (case, pod, expected) in [
             ("an image with its own user", driver().with("/spec/containers/0/image", "docker.io/bitnami/spark:3.5"), &["skipped: image-has-own-user"][..]),
             ("an EMR image", driver().with("/spec/containers/0/image", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spark/emr-6.15.0:latest"), &["skipped: image-has-own-user"]),
+            ("an image that may have a user of its own", driver().with("/spec/containers/0/image", "registry.corp/team/etl:1.4"), &[GROUP, POLICY]),
+            ("the same, with a group already", driver().with("/spec/containers/0/image", "registry.corp/team/etl:1.4").with("/spec/securityContext/fsGroup", 1000), &["skipped: image-user-unknown"]),
+            ("every image, by policy", driver().with("/spec/containers/0/image", "registry.corp/team/etl:1.4").under("spark-user: {images: [\"*\"]}"), &[GROUP, POLICY, USER_ON_POD]),
             ("an init container that must be root and says so", driver().and("/spec/initContainers", root), &[GROUP, POLICY, USER_ON_POD]),
             ("an init container that may be root by its image", driver().and("/spec/initContainers", sidecar.clone()), &[GROUP, POLICY, USER_ON_SPARK]),
             ("a sidecar without a user", driver().and("/spec/containers", sidecar.clone()), &[GROUP, POLICY, USER_ON_SPARK]),

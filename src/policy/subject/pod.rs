@@ -196,7 +196,8 @@ mod tests {
     use serde_json::json;
 
     /// The place of the container that is taken for Spark's, by the mount that it gets or the user that it runs as.
-    fn chosen(pod: &Sample) -> Option<usize> {
+    fn chosen(pod: Sample) -> Option<usize> {
+        let pod = pod.under("spark-user: {images: [\"*\"]}");
         let lines = [pod.by(Mutation::IvyCache), pod.by(Mutation::SparkUser)].concat();
         let place = |line: &String| line.strip_prefix("spec.containers[")?.split(']').next()?.parse().ok();
         lines.iter().find_map(place)
@@ -217,7 +218,7 @@ mod tests {
             ("a Connect server's by its name", with(connect_server(""), json!([{"name": "log"}, {"name": "spark-kubernetes-driver"}])), Some(1)),
             ("a Connect server's first", with(connect_server(""), json!([{"name": "a"}, {"name": "b"}])), Some(0)),
         ] {
-            assert_eq!(chosen(&pod), expected, "{case}");
+            assert_eq!(chosen(pod), expected, "{case}");
         }
     }
 }
