@@ -44,7 +44,7 @@ pub enum Surroundings {
     ReadOnlyEverything,
     /// A user who is not in the image's passwd file.
     UnnamedUser,
-    /// An image that was made for a user of its own, with a home.
+    /// A company's own image, that was made for a user of its own, 1001, with a home.
     OtherUser,
     /// An init container that must be root.
     RootInit,
@@ -122,7 +122,7 @@ impl Cell {
     pub fn image(self) -> String {
         let version = self.version();
         match self.surroundings {
-            Surroundings::OtherUser => format!("example/spark:{version}-user-1001"),
+            Surroundings::OtherUser => format!("example/etl:{version}"),
             Surroundings::ConnectInImage => format!("example/spark-with-connect:{version}"),
             _ => format!("apache/spark:{version}"),
         }

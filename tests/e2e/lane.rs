@@ -46,6 +46,8 @@ pub struct Finished {
     pub warnings: Vec<String>,
     /// Of a Connect server: whether it answered when its resource was first called ready.
     pub was_ready: Option<bool>,
+    /// What the doctor finds in it where it failed: the names.
+    pub diagnosis: Vec<String>,
 }
 
 /// A scenario that goes on.
@@ -85,10 +87,12 @@ pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
             match one.advance(node, &client, &objects)? {
                 None => still.push(one),
                 Some(outcome) => {
+                    let diagnosis = if outcome == Outcome::Ran { Vec::new() } else { diagnosis(node, one.cell)? };
                     let result = Finished {
                         cell: one.cell,
                         outcome,
                         took: one.started.elapsed(),
+                        diagnosis,
                         warnings: std::mem::take(&mut one.warnings),
                         was_ready: one.was_ready,
                     };
@@ -101,7 +105,11 @@ pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
 }
 
 fn finish(node: &Node, results: &mut Vec<Finished>, result: Finished) -> Result<()> {
-    eprintln!("  {:<45} {:>4} s  {}", result.cell.name(), result.took.as_secs(), result.outcome);
+    let (name, took, outcome) = (result.cell.name(), result.took.as_secs(), &result.outcome);
+    eprintln!("  {name:<45} {took:>4} s  {outcome}");
+    if !result.diagnosis.is_empty() {
+        eprintln!("  {:<45} {:>4}    the doctor: {}", "", "", result.diagnosis.join(", "));
+    }
     let manifest = manifest::of(result.cell);
     let (kind, name) = (manifest["kind"].as_str().unwrap_or_default(), result.cell.name());
     node.kubectl(&["-n", result.cell.namespace(), "delete", kind, &name, "--ignore-not-found", "--wait=false"])?;
@@ -129,7 +137,14 @@ fn submit(node: &Node, cell: Cell) -> Result<std::result::Result<Running, Finish
     let warnings = complaints.lines().filter_map(|line| line.strip_prefix("Warning: ")).map(str::to_owned).collect();
     if !applied {
         let outcome = Outcome::Refused(complaints.lines().last().unwrap_or_default().to_owned());
-        return Ok(Err(Finished { cell, outcome, took: started.elapsed(), warnings, was_ready: None }));
+        return Ok(Err(Finished {
+            cell,
+            outcome,
+            took: started.elapsed(),
+            warnings,
+            was_ready: None,
+            diagnosis: Vec::new(),
+        }));
     }
     Ok(Ok(Running {
         cell,
@@ -237,6 +252,22 @@ impl Running {
         });
         Ok(last.map_or_else(|| "no event, no message".to_owned(), |message| message.chars().take(300).collect()))
     }
+}
+
+/// What the doctor says of a scenario that failed, which is still there.
+fn diagnosis(node: &Node, cell: Cell) -> Result<Vec<String>> {
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_spark-admission"));
+    doctor.args(["doctor", "-o", "json", "-n", cell.namespace(), "--kubeconfig"]).arg(node.kubeconfig());
+    let output = doctor.stdin(Stdio::null()).output()?;
+    let said = || String::from_utf8_lossy(&output.stderr).into_owned();
+    let report: Value = serde_json::from_slice(&output.stdout).with_context(said)?;
+    let findings = report["findings"].as_array().into_iter().flatten();
+    let ours = findings
+        .filter(|finding| finding["object"]["name"].as_str().is_some_and(|object| object.starts_with(&cell.name())));
+    let mut names: Vec<_> = ours.filter_map(|finding| finding["finding"].as_str()).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }
 
 /// Whether somebody listens at a server's address, at once or almost.

@@ -31,13 +31,14 @@ fn body(without: &[Finished], with: &[Finished], seen: &[String]) -> Result<Stri
         (said_by("date", &["-u", "+%Y-%m-%d"])?, said_by("git", &["rev-parse", "--short=12", "HEAD"])?);
     let mut text = format!(
         "\nRun on {date}, commit {commit}. Of {} scenarios {} ran without the webhook, {} with it.\n\n\
-         | scenario | without the webhook | with it |\n|---|---|---|\n",
+         | scenario | without the webhook | what `spark-admission doctor` says of that | with the webhook |\n|---|---|---|---|\n",
         without.len(),
         ran(without),
         ran(with)
     );
     for (without, with) in without.iter().zip(with) {
-        writeln!(text, "| {} | {} | {} |", without.cell.name(), cell_of(&without.outcome), cell_of(&with.outcome))?;
+        let (name, diagnosis) = (without.cell.name(), without.diagnosis.join(", "));
+        writeln!(text, "| {name} | {} | {diagnosis} | {} |", cell_of(&without.outcome), cell_of(&with.outcome))?;
     }
     writeln!(text, "\nNot run: {}.\n\n## What else was seen\n", not_run()?)?;
     for what in seen {
