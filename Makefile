@@ -58,8 +58,8 @@ static-binary: ## Builds target/static/spark-admission, the one file of the imag
 	scripts/static-binary
 
 .PHONY: image
-image: static-binary ## Builds the image of that binary, with buildah
-	buildah build --build-context build=target/static --build-arg REVISION=$$(git rev-parse HEAD) -t spark-admission .
+image: static-binary ## Makes target/image.tar, the image of that binary, for `docker load` and the like; needs buildah, or a Debian
+	@made=$$(scripts/image); echo "$$made"; [[ $$made = image=* ]]
 
 .PHONY: lint
 lint: ## Checks the format, and lets clippy read everything
