@@ -262,9 +262,14 @@ fn diagnosis(node: &Node, cell: Cell) -> Result<Vec<String>> {
     let said = || String::from_utf8_lossy(&output.stderr).into_owned();
     let report: Value = serde_json::from_slice(&output.stdout).with_context(said)?;
     let findings = report["findings"].as_array().into_iter().flatten();
-    let ours = findings
-        .filter(|finding| finding["object"]["name"].as_str().is_some_and(|object| object.starts_with(&cell.name())));
-    let mut names: Vec<_> = ours.filter_map(|finding| finding["finding"].as_str()).map(str::to_owned).collect();
+    // Of an account or a namespace it says whose it is, or what waits there.
+    let about = [cell.name(), cell.account().to_owned(), cell.namespace().to_owned()];
+    let is_ours = |finding: &&Value| {
+        let object = finding["object"]["name"].as_str().unwrap_or_default();
+        finding.to_string().contains(&cell.name()) || about.iter().any(|name| name == object)
+    };
+    let names = findings.filter(is_ours).filter_map(|finding| finding["finding"].as_str());
+    let mut names: Vec<_> = names.map(str::to_owned).collect();
     names.sort_unstable();
     names.dedup();
     Ok(names)
