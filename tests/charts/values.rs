@@ -335,7 +335,7 @@ fn table() -> Vec<Row> {
             "metrics.rules.extra",
             json!([{"alert": "Mine", "expr": "1"}]),
             "PrometheusRule/spark-admission",
-            "/spec/groups/0/rules/8",
+            "/spec/groups/0/rules/10",
             json!({"alert": "Mine", "expr": "1"}),
         )
         .with("metrics.rules.enabled=true"),
