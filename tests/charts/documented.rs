@@ -1,10 +1,8 @@
 //! `values.yaml` as its comments explain it: one value, one comment.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::Value;
-
-use crate::helm::chart;
 
 /// A value with its comment.
 pub struct Documented {
@@ -15,14 +13,17 @@ pub struct Documented {
 }
 
 /// Every value, in the file's order: each key with a comment. What is below such a key is part of its value.
-pub fn values() -> Vec<Documented> {
-    let text = fs::read_to_string(chart().join("values.yaml")).unwrap();
+pub fn values(chart: &Path) -> Vec<Documented> {
+    let text = fs::read_to_string(chart.join("values.yaml")).unwrap();
     let defaults: Value = serde_saphyr::from_str(&text).unwrap();
     let (mut found, mut comment, mut path) = (Vec::new(), Vec::new(), Vec::<(usize, String)>::new());
     let mut inside: Option<usize> = None;
     for line in text.lines() {
         let indent = line.len() - line.trim_start().len();
         if let Some(words) = line.trim_start().strip_prefix("# ") {
+            if inside.is_some_and(|parent| indent > parent) {
+                continue;
+            }
             comment.push(words);
             inside = None;
             continue;
@@ -52,11 +53,16 @@ pub fn values() -> Vec<Documented> {
     found
 }
 
+/// More than this is no reading in a cell.
+const CELL: usize = 200;
+
 /// The table of the values, for the chart's README.
-pub fn table() -> String {
-    let rows = values().into_iter().map(|value| {
+pub fn table(chart: &Path) -> String {
+    let rows = values(chart).into_iter().map(|value| {
         let Documented { path, default, meaning } = value;
-        format!("| `{path}` | `{default}` | {} |\n", meaning.replace('|', "\\|"))
+        let default = Some(default.to_string()).filter(|text| text.len() <= CELL);
+        let default = default.map_or("see [values.yaml](values.yaml)".to_owned(), |text| format!("`{text}`"));
+        format!("| `{path}` | {default} | {} |\n", meaning.replace('|', "\\|"))
     });
     format!("| value | default | |\n|---|---|---|\n{}", rows.collect::<String>())
 }

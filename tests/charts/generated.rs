@@ -87,7 +87,7 @@ fn the_table_of_values_in_the_readme() {
     let page = fs::read_to_string(root().join(file)).unwrap();
     let (before, rest) = page.split_once("\n| value | default | |\n").unwrap();
     let after = rest.split_once("\n\n").map_or(String::new(), |(_, after)| format!("\n{after}"));
-    is(file, &format!("{before}\n{}{after}", documented::table()));
+    is(file, &format!("{before}\n{}{after}", documented::table(&chart())));
 }
 
 /// A bad policy is refused before anything is installed, as far as a schema can tell.

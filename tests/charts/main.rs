@@ -14,6 +14,7 @@ mod platform;
 mod programs;
 mod refused;
 mod rendered;
+mod rows;
 #[path = "../support/mod.rs"]
 mod support;
 mod values;

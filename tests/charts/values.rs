@@ -1,64 +1,18 @@
 //! What each value changes. A value without a row here fails the test, so none can be there that does nothing.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
-    thread,
-};
-
 use serde_json::{Value, json};
 
 use crate::{
     documented,
-    helm::{find, rendered},
+    helm::{chart, rendered},
     needs_helm,
+    rows::{Row, row, same, silent, wrong},
 };
 
 const POD: &str = "/spec/template/spec";
 const DEPLOYMENT: &str = "Deployment/spark-admission";
 const MUTATING: &str = "MutatingWebhookConfiguration/spark-admission";
 const VALIDATING: &str = "ValidatingWebhookConfiguration/spark-admission";
-
-/// A value, what else must be set for it to matter, and where it shows.
-struct Row {
-    path: &'static str,
-    value: Value,
-    with: &'static str,
-    object: &'static str,
-    pointer: String,
-    /// Null: the object is not there.
-    shows: Value,
-}
-
-fn row(path: &'static str, value: Value, object: &'static str, pointer: &str, shows: Value) -> Row {
-    Row { path, value, with: "", object, pointer: pointer.to_owned(), shows }
-}
-
-/// A value that stands in the object as it is.
-fn same(path: &'static str, value: Value, object: &'static str, pointer: &str) -> Row {
-    row(path, value.clone(), object, pointer, value)
-}
-
-impl Row {
-    fn with(mut self, values: &'static str) -> Self {
-        self.with = values;
-        self
-    }
-
-    /// What must be set besides, as flags of Helm; and the value behind it.
-    fn flags(&self) -> [Vec<String>; 2] {
-        let pairs = self.with.split(',').filter_map(|pair| pair.split_once('='));
-        let json = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
-        let with = pairs.map(|(path, text)| format!("{path}={}", json(text)));
-        let value = format!("{}={}", self.path, self.value);
-        [with.clone().collect::<Vec<_>>(), with.chain([value]).collect()]
-            .map(|values| values.into_iter().flat_map(|value| ["--set-json".to_owned(), value]).collect())
-    }
-
-    fn shown(&self, objects: &[Value]) -> Value {
-        find(objects, self.object).and_then(|object| object.pointer(&self.pointer)).cloned().unwrap_or_default()
-    }
-}
 
 fn argument(path: &'static str, value: Value, place: usize, shows: &str) -> Row {
     row(path, value, DEPLOYMENT, &format!("{POD}/containers/0/args/{place}"), shows.into())
@@ -388,40 +342,12 @@ fn table() -> Vec<Row> {
 #[test]
 fn every_value_changes_what_it_says() {
     needs_helm!();
-    let rows = table();
-    let all: BTreeSet<_> = rows.iter().flat_map(Row::flags).collect();
-    let (left, done) = (Mutex::new(all.into_iter()), Mutex::new(BTreeMap::new()));
-    let render = || {
-        while let Some(flags) = { left.lock().unwrap().next() } {
-            let objects = rendered(&flags.iter().map(String::as_str).collect::<Vec<_>>());
-            done.lock().unwrap().insert(flags, objects);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(render);
-        }
-    });
-    let done = done.into_inner().unwrap();
-    let wrong = rows.iter().filter_map(|row| {
-        let [before, after] = row.flags().map(|flags| row.shown(&done[&flags]));
-        let place = format!("{}{}", row.object, row.pointer);
-        let is_right = after == row.shows && before != row.shows;
-        (!is_right).then(|| format!("{}: {place} is {after}, was {before}, expected {}", row.path, row.shows))
-    });
-    let wrong: Vec<_> = wrong.collect();
+    let wrong = wrong(&table(), rendered);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn every_value_has_a_row() {
-    let values: BTreeSet<_> = documented::values().into_iter().map(|value| value.path).collect();
-    let value_of =
-        |path: &str| values.iter().find(|value| path == *value || path.starts_with(&format!("{value}."))).cloned();
-    let mut shown = BTreeSet::new();
-    for row in table() {
-        shown.insert(value_of(row.path).unwrap_or_else(|| panic!("values.yaml does not have {}", row.path)));
-    }
-    let silent: Vec<_> = values.difference(&shown).collect();
+    let silent = silent(&table(), &documented::values(&chart()));
     assert!(silent.is_empty(), "nothing shows what these do: {silent:?}");
 }
