@@ -24,7 +24,7 @@ fn page(path: &str) -> String {
 
 /// The pages in the repository's root, and those of administrators.
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<_> = ["", "docs", "certs", "manifests/helm/spark-admission"]
+    let mut pages: Vec<_> = ["", "docs", "certs", "manifests/helm/spark-admission", "manifests/helm/spark"]
         .map(|folder| root().join(folder))
         .iter()
         .flat_map(|folder| fs::read_dir(folder).unwrap())

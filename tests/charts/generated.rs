@@ -1,12 +1,14 @@
-//! What is made from the chart: install.yaml, the base of kustomize, rights on their own, the dashboard, the table of values, the
-//! policy's part of the schema. With `UPDATE_MANIFESTS=1` they are written, else compared.
+//! What is made from the chart: install.yaml, the base of kustomize, rights on their own, the dashboard, the tables of values, the
+//! platform's lock, the policy's part of the schema. With `UPDATE_MANIFESTS=1` they are written, else compared.
 
 use std::fs;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use spark_admission::policy::configuration::schema;
 
 use crate::{
+    built::platform,
     documented,
     helm::{RELEASE, chart, root, template},
     needs_helm,
@@ -82,12 +84,48 @@ fn the_dashboard_on_its_own() {
 }
 
 #[test]
-fn the_table_of_values_in_the_readme() {
-    let file = "manifests/helm/spark-admission/README.md";
-    let page = fs::read_to_string(root().join(file)).unwrap();
-    let (before, rest) = page.split_once("\n| value | default | |\n").unwrap();
-    let after = rest.split_once("\n\n").map_or(String::new(), |(_, after)| format!("\n{after}"));
-    is(file, &format!("{before}\n{}{after}", documented::table(&chart())));
+fn the_table_of_values_in_each_readme() {
+    for chart in ["manifests/helm/spark-admission", "manifests/helm/spark"] {
+        let file = format!("{chart}/README.md");
+        let page = fs::read_to_string(root().join(&file)).unwrap();
+        let (before, rest) = page.split_once("\n| value | default | |\n").unwrap();
+        let after = rest.split_once("\n\n").map_or(String::new(), |(_, after)| format!("\n{after}"));
+        is(&file, &format!("{before}\n{}{after}", documented::table(&root().join(chart))));
+    }
+}
+
+/// `helm dependency build` takes the platform's chart only with a lock that fits: that writes it where nobody reaches the operator's
+/// repository. The digest is that of Helm 3 (internal/resolver, `HashReq`).
+#[test]
+fn the_lock_of_the_platform() {
+    let text = fs::read_to_string(platform().join("Chart.yaml")).unwrap();
+    let chart: Value = serde_saphyr::from_str(&text).unwrap();
+    let fields = |dependency: &Value, names: &[&str]| {
+        let named = names.iter().filter(|name| !dependency[name].is_null());
+        format!("{{{}}}", named.map(|name| format!("\"{name}\":{}", dependency[name])).collect::<Vec<_>>().join(","))
+    };
+    let list = |names: &[&str]| {
+        let all = chart["dependencies"].as_array().unwrap().iter().map(|it| fields(it, names));
+        all.collect::<Vec<_>>().join(",")
+    };
+    let locked = ["name", "version", "repository"];
+    let hashed = format!("[[{}],[{}]]", list(&[&locked[..], &["condition"]].concat()), list(&locked));
+    let digest = hex(&Sha256::digest(hashed));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let lines = chart["dependencies"].as_array().unwrap().iter().map(|it| {
+        let [name, version, repository] = locked.map(|field| text(&it[field]));
+        format!("- name: {name}\n  repository: {repository}\n  version: {version}\n")
+    });
+    let wanted = format!(
+        "dependencies:\n{}digest: sha256:{digest}\ngenerated: \"2026-11-30T00:00:00Z\"\n",
+        lines.collect::<String>()
+    );
+    is("manifests/helm/spark/Chart.lock", &wanted);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// A bad policy is refused before anything is installed, as far as a schema can tell.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{programs::Programs, support::skip};
 
 /// The Kubernetes that is rendered for: Helm asks no cluster.
-const KUBERNETES: &str = "1.37.2";
+pub const KUBERNETES: &str = "1.37.2";
 /// The release's name, and its namespace.
 pub const RELEASE: &str = "spark-admission";
 

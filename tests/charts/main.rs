@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
 #![allow(unreachable_pub, reason = "nothing of a test binary can be reached from outside")]
 
+mod built;
 mod documented;
 mod generated;
 mod helm;

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::{
+    built::Built,
     helm::{called, chart, find, rendered, root},
     needs_helm,
 };
@@ -17,11 +18,22 @@ fn blocks(page: &str) -> Vec<String> {
     blocks.collect()
 }
 
+/// How a chart is rendered.
+type Render<'r> = &'r dyn Fn(&[&str]) -> Vec<Value>;
+
 #[test]
 fn every_value_in_them_is_taken() {
     needs_helm!();
     let folder = tempfile::tempdir().unwrap();
-    for (page, at_least) in [("manifests/helm/spark-admission/README.md", 1), ("docs/install.md", 3)] {
+    let platform = Built::new();
+    let of_platform = |flags: &[&str]| platform.rendered(flags);
+    let of_webhook = |flags: &[&str]| rendered(flags);
+    let pages: [(_, _, Render<'_>); 3] = [
+        ("manifests/helm/spark-admission/README.md", 1, &of_webhook),
+        ("docs/install.md", 3, &of_webhook),
+        ("manifests/helm/spark/README.md", 1, &of_platform),
+    ];
+    for (page, at_least, rendered) in pages {
         let blocks = blocks(page);
         assert!(blocks.len() >= at_least, "{page}: {} blocks", blocks.len());
         for (i, block) in blocks.iter().enumerate() {

@@ -1,43 +1,18 @@
 //! The platform's chart: the operator, the webhook, and what users' drivers run as.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use serde_json::{Value, json};
 
 use crate::{
-    helm::{chart, documents, program, root, said_by},
+    built::{Built, platform},
+    documented,
+    helm::{chart, find},
     needs_helm,
+    refused::refused,
+    rows::{Row, row, same, silent, wrong},
     support::process::spark_admission,
 };
-
-fn platform() -> std::path::PathBuf {
-    root().join("manifests/helm/spark")
-}
-
-/// What Helm makes of it with these arguments, the operator's chart and ours being where `helm dependency build` puts them.
-fn rendered(arguments: &[&str]) -> Result<Vec<Value>, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("spark");
-    copy_folder(&platform(), &copy);
-    copy_folder(program("spark-operator-chart").unwrap(), &copy.join("charts/spark-operator"));
-    copy_folder(&chart(), &copy.join("charts/spark-admission"));
-    let copy = copy.display().to_string();
-    let all = ["template", "spark", &copy, "--namespace", "operators", "--kube-version", "1.37.2"];
-    said_by("helm", &[&all[..], arguments].concat()).map(|text| documents(&text))
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let there = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_folder(&path, &there);
-        } else {
-            fs::write(there, fs::read(path).unwrap()).unwrap();
-        }
-    }
-}
 
 fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["kind"] == kind && object["metadata"]["name"] == name).collect()
@@ -51,14 +26,17 @@ fn namespaces<'a>(objects: &'a [Value], kind: &str, name: &str) -> Vec<&'a str> 
 #[test]
 fn users_drivers_may_do_what_drivers_do_and_only_there() {
     needs_helm!();
-    let objects = rendered(&[]).unwrap();
+    let objects = Built::new().rendered(&[]);
     assert_eq!(namespaces(&objects, "ServiceAccount", "spark-driver"), ["jupyterhub-users"]);
     let role = named(&objects, "Role", "spark-driver-role");
-    let expected = json!([{
-        "apiGroups": [""],
-        "resources": ["pods", "services", "configmaps", "persistentvolumeclaims", "events"],
-        "verbs": ["create", "get", "list", "watch", "delete", "deletecollection"]
-    }]);
+    let expected = json!([
+        {
+            "apiGroups": [""],
+            "resources": ["pods", "services", "configmaps", "persistentvolumeclaims", "events"],
+            "verbs": ["create", "get", "list", "watch", "delete", "deletecollection"]
+        },
+        {"apiGroups": [""], "resources": ["services", "configmaps", "persistentvolumeclaims"], "verbs": ["patch"]}
+    ]);
     assert_eq!(role[0]["rules"], expected);
     let binding = named(&objects, "RoleBinding", "spark-driver-binding");
     assert_eq!(binding[0]["roleRef"]["name"], "spark-driver-role");
@@ -73,6 +51,7 @@ fn users_drivers_may_do_what_drivers_do_and_only_there() {
 #[test]
 fn who_gets_an_account_follows_the_namespaces() {
     needs_helm!();
+    let built = Built::new();
     for (case, arguments, accounts, made) in [
         ("as it comes", vec![], vec!["jupyterhub-users"], vec!["jupyterhub-users"]),
         ("others", vec!["--set=spark-operator.spark.jobNamespaces={a,b}"], vec!["a", "b"], vec!["a", "b"]),
@@ -97,7 +76,7 @@ fn who_gets_an_account_follows_the_namespaces() {
             vec![],
         ),
     ] {
-        let objects = rendered(&arguments).unwrap();
+        let objects = built.rendered(&arguments);
         let found: Vec<_> = objects.iter().filter(|object| object["kind"] == "Namespace").collect();
         let found: Vec<_> = found.iter().map(|object| object["metadata"]["name"].as_str().unwrap()).collect();
         assert_eq!(namespaces(&objects, "ServiceAccount", "spark-driver"), accounts, "{case}");
@@ -107,15 +86,12 @@ fn who_gets_an_account_follows_the_namespaces() {
         };
         assert!(found.iter().all(is_kept), "{case}");
     }
-    let refused = rendered(&["--set=userNamespaces={elsewhere}"]).unwrap_err();
-    let sentence = "userNamespaces names elsewhere, which the operator does not watch: add it to spark-operator.spark.jobNamespaces";
-    assert!(refused.contains(sentence), "{refused}");
 }
 
 #[test]
 fn the_operator_has_its_sidecar_and_the_webhook_its_policy() {
     needs_helm!();
-    let objects = rendered(&[]).unwrap();
+    let objects = Built::new().rendered(&[]);
     let containers = objects.iter().map(|object| &object["spec"]["template"]["spec"]["containers"]);
     let containers = containers.into_iter().find(|all| all[0]["name"] == "spark-operator-controller").unwrap();
     assert_eq!(containers[1]["name"], "ivy-clean");
@@ -138,5 +114,216 @@ fn the_examples_are_taken_and_nothing_is_found_in_them() {
         assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
         let reviewed: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(reviewed[0]["findings"], json!([]), "{file}");
+    }
+}
+
+const CONTROLLER: &str = "Deployment/spark-operator-controller";
+
+fn table() -> Vec<Row> {
+    let cloud = json!({"iam.gke.io/gcp-service-account": "spark@example.iam.gserviceaccount.com"});
+    let rule = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
+    let pod = |field: &str| format!("/spec/template/spec/{field}");
+    let more = json!([{"name": "tmp", "emptyDir": {}}, {"name": "jars", "emptyDir": {}}]);
+    let policy = |submission: &str, level: &str| {
+        format!(
+            "apiVersion: spark-admission.io/v1alpha1\nkind: Policy\nchecks:\n  namespace-not-watched:\n    level: {level}\n\
+             mutations:\n  ivy-dir:\n    submission: {submission}\n"
+        )
+    };
+    vec![
+        row("createNamespaces", json!(false), "Namespace/jupyterhub-users", "", Value::Null),
+        row("userNamespaces", json!(["b"]), "ServiceAccount/spark-driver", "/metadata/namespace", json!("b"))
+            .with(r#"spark-operator.spark.jobNamespaces=[""]"#),
+        same("serviceAccount.annotations", cloud, "ServiceAccount/spark-driver", "/metadata/annotations"),
+        row("extraRules", rule.clone(), "Role/spark-driver-role", "/rules/2", rule[0].clone()),
+        row(
+            "spark-operator.fullnameOverride",
+            json!("so"),
+            "Deployment/so-controller",
+            "/metadata/name",
+            json!("so-controller"),
+        ),
+        row("spark-admission.fullnameOverride", json!("sa"), "Deployment/sa", "/metadata/name", json!("sa")),
+        row(
+            "spark-operator.spark.jobNamespaces",
+            json!(["a", "b"]),
+            CONTROLLER,
+            &pod("containers/0/args/4"),
+            json!("--namespaces=a,b"),
+        ),
+        row("spark-operator.spark.jobNamespaces", json!(["a"]), "Namespace/a", "/metadata/name", json!("a")),
+        row(
+            "spark-operator.spark.jobNamespaces",
+            json!(["a"]),
+            "RoleBinding/spark-driver-binding",
+            "/subjects/0/namespace",
+            json!("a"),
+        ),
+        row(
+            "spark-operator.spark.serviceAccount.create",
+            json!(true),
+            "ServiceAccount/another",
+            "/metadata/namespace",
+            json!("jupyterhub-users"),
+        )
+        .with("spark-operator.spark.serviceAccount.name=another"),
+        row(
+            "spark-operator.spark.serviceAccount.name",
+            json!("another"),
+            "RoleBinding/another",
+            "/subjects/0/name",
+            json!("another"),
+        )
+        .with("spark-operator.spark.rbac.create=true"),
+        row(
+            "spark-operator.spark.rbac.create",
+            json!(true),
+            "Role/spark-driver",
+            "/metadata/namespace",
+            json!("jupyterhub-users"),
+        ),
+        same("spark-operator.controller.volumes", more, CONTROLLER, &pod("volumes")),
+        row("spark-operator.controller.sidecars", json!([]), CONTROLLER, &pod("containers/1"), Value::Null),
+        row("spark-admission.enabled", json!(false), "Deployment/spark-admission", "", Value::Null),
+        row(
+            "spark-admission.policy.mutations.ivy-dir.submission",
+            json!("shared"),
+            "ConfigMap/spark-admission-policy",
+            "/data/policy.yaml",
+            json!(policy("shared", "deny")),
+        ),
+        row(
+            "spark-admission.policy.checks.namespace-not-watched.level",
+            json!("warn"),
+            "ConfigMap/spark-admission-policy",
+            "/data/policy.yaml",
+            json!(policy("per-application", "warn")),
+        ),
+    ]
+}
+
+#[test]
+fn every_value_changes_what_it_says() {
+    needs_helm!();
+    let built = Built::new();
+    let wrong = wrong(&table(), |flags| built.rendered(flags));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_value_has_a_row() {
+    let silent = silent(&table(), &documented::values(&platform()));
+    assert!(silent.is_empty(), "nothing shows what these do: {silent:?}");
+}
+
+/// What the operator makes by itself goes with the release, since the release has it.
+#[test]
+fn what_the_operator_makes_itself_is_made_before() {
+    needs_helm!();
+    let built = Built::new();
+    let objects = built.rendered(&[]);
+    let all = [
+        "Secret/spark-operator-webhook-certs",
+        "Lease/spark-operator-controller-lock",
+        "Lease/spark-operator-webhook-lock",
+    ];
+    for made in all {
+        let object = find(&objects, made).unwrap_or_else(|| panic!("no {made}"));
+        assert_eq!(object["metadata"]["namespace"], "operators", "{made}");
+        assert!(object["data"].is_null() && object["spec"].is_null(), "{made} is the operator's to fill");
+    }
+    let arguments = serde_json::to_string(&objects).unwrap();
+    for name in ["spark-operator-webhook-certs", "spark-operator-controller-lock", "spark-operator-webhook-lock"] {
+        assert!(arguments.contains(&format!("={name}\"")), "the operator is not told of {name}");
+    }
+    for (case, arguments, left) in [
+        ("without its webhook", "spark-operator.webhook.enable=false", vec![all[1]]),
+        (
+            "with one replica that asks nobody",
+            "spark-operator.controller.leaderElection.enable=false",
+            vec![all[0], all[2]],
+        ),
+        ("with a webhook that asks nobody", "spark-operator.webhook.leaderElection.enable=false", vec![all[0], all[1]]),
+    ] {
+        let objects = built.rendered(&["--set", arguments]);
+        let found: Vec<_> = all.into_iter().filter(|name| find(&objects, name).is_some()).collect();
+        assert_eq!(found, left, "{case}");
+    }
+}
+
+#[test]
+fn helm_finds_nothing_wrong_with_it_and_renders_the_same_bytes_twice() {
+    needs_helm!();
+    let built = Built::new();
+    for values in [
+        &[][..],
+        &["--set=spark-operator.spark.jobNamespaces={a,b}", "--set=userNamespaces={b}"],
+        &["--set-json=spark-operator.spark.jobNamespaces=[\"\"]"],
+        &["--set=spark-admission.enabled=false"],
+    ] {
+        built.lint(values).unwrap_or_else(|error| panic!("{values:?}: {error}"));
+        assert_eq!(built.template(values), built.template(values), "{values:?}");
+    }
+}
+
+#[test]
+fn what_is_watched_when_nobody_is_named_is_said_with_what_to_do() {
+    needs_helm!();
+    let built = Built::new();
+    let all = "--set-json=spark-operator.spark.jobNamespaces=[\"\"]";
+    let notes = built.notes(&[all]);
+    assert!(
+        notes.contains("The operator watches every namespace, so it is not known which ones are users'"),
+        "{notes}"
+    );
+    assert!(notes.contains("--set 'userNamespaces={team-a,team-b}'"), "{notes}");
+    let notes = built.notes(&[all, "--set=userNamespaces={team-a,team-b}"]);
+    assert!(notes.contains("Spark is ready to be used in team-a, team-b.") && !notes.contains("not known"), "{notes}");
+}
+
+#[test]
+fn bad_values() {
+    needs_helm!();
+    let built = Built::new();
+    for (case, flag, says) in [
+        ("a value that there is not", "--set=jobNamespaces={a}", "additional properties 'jobNamespaces' not allowed"),
+        (
+            "one namespace, and no list",
+            "--set=spark-operator.spark.jobNamespaces=team-a",
+            "at '/spark-operator/spark/jobNamespaces': got string, want null or array",
+        ),
+        (
+            "a name that no namespace can have",
+            "--set=userNamespaces={Team_A}",
+            "at '/userNamespaces/0': 'Team_A' does not match pattern",
+        ),
+        ("a word for a switch", "--set=createNamespaces=maybe", "at '/createNamespaces': got string, want boolean"),
+        (
+            "a rule without verbs",
+            r#"--set-json=extraRules=[{"apiGroups": [""], "resources": ["secrets"]}]"#,
+            "at '/extraRules/0': missing property 'verbs'",
+        ),
+        (
+            "a number for an annotation",
+            r#"--set-json=serviceAccount.annotations={"team": 1}"#,
+            "at '/serviceAccount/annotations/team': got number, want string",
+        ),
+        (
+            "a field that the webhook's policy has not",
+            "--set=spark-admission.policy.mutations.ivy-dir.submission=per-app",
+            "at '/policy/mutations/ivy-dir/submission': value must be one of",
+        ),
+        (
+            "users where nobody watches",
+            "--set=userNamespaces={elsewhere}",
+            "userNamespaces names elsewhere, which the operator does not watch: add it to spark-operator.spark.jobNamespaces",
+        ),
+        (
+            "volumes without the one that is needed",
+            r#"--set-json=spark-operator.controller.volumes=[{"name": "jars", "emptyDir": {}}]"#,
+            "spark-operator.controller.sidecars: ivy-clean mounts the volume tmp, which spark-operator.controller.volumes does not have",
+        ),
+    ] {
+        refused(case, &built.template(&[flag]), says);
     }
 }

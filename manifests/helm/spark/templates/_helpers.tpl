@@ -31,3 +31,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- dict "names" (.Values.userNamespaces | default $watched | uniq) | toJson -}}
 {{- end }}
+
+{{/* Whether an object, as `there`, is this release's to make: there is none yet, or it has made it. "true", or nothing. */}}
+{{- define "spark.isOurs" -}}
+{{- $owner := dig "metadata" "annotations" dict .there -}}
+{{- $release := .root.Release -}}
+{{- $isMade := and (eq (get $owner "meta.helm.sh/release-name") $release.Name) (eq (get $owner "meta.helm.sh/release-namespace") $release.Namespace) -}}
+{{- if or (not .there) $isMade }}true{{ end -}}
+{{- end }}
+
+{{/* What the schema cannot say: values that do not go together. */}}
+{{- define "spark.check" -}}
+{{- $controller := index .Values "spark-operator" "controller" -}}
+{{- $volumes := list -}}
+{{- range $controller.volumes -}}
+{{- $volumes = append $volumes .name -}}
+{{- end -}}
+{{- range $sidecar := $controller.sidecars -}}
+{{- range .volumeMounts -}}
+{{- if not (has .name $volumes) -}}
+{{- fail (printf "spark-operator.controller.sidecars: %s mounts the volume %s, which spark-operator.controller.volumes does not have: a list that you set replaces the chart's, so add it there" $sidecar.name .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
