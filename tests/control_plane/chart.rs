@@ -21,7 +21,7 @@ use crate::{
 const RELEASE: &str = "spark-admission";
 const CHART: &str = "manifests/helm/spark-admission";
 /// How long pods may take to come or go.
-const ROLLOUT: Duration = Duration::from_mins(1);
+pub const ROLLOUT: Duration = Duration::from_mins(1);
 
 /// The definitions that the chart's certificates, monitors and alerts need, without what is in them.
 fn definitions() -> Vec<Value> {
@@ -237,7 +237,12 @@ fn application() -> Value {
 
 /// What an account of the release's namespace has asked for and was not allowed to.
 fn forbidden(cluster: &Cluster, account: &str) -> Vec<String> {
-    let asked = cluster.requests_of(&format!("system:serviceaccount:{RELEASE}:{account}"));
+    forbidden_in(cluster, RELEASE, account)
+}
+
+/// What an account of a namespace has asked for and was not allowed to.
+pub fn forbidden_in(cluster: &Cluster, namespace: &str, account: &str) -> Vec<String> {
+    let asked = cluster.requests_of(&format!("system:serviceaccount:{namespace}:{account}"));
     assert!(!asked.is_empty(), "{account} has asked for nothing");
     asked.iter().filter(|event| event.is_forbidden()).map(ToString::to_string).collect()
 }
@@ -251,6 +256,8 @@ async fn every_command_of_the_pages_can_be_typed() {
     let before = objects(&here).await;
     for page in ["manifests/helm/spark-admission/README.md", "docs/upgrade.md", "docs/install.md", "docs/gitops.md"] {
         let text = std::fs::read_to_string(page).unwrap();
+        // What is said of the platform is typed in platform_chart.rs.
+        let text = text.replace(section(&text, "The whole platform"), "");
         let commands: Vec<_> = commands(&text).collect();
         assert!(commands.len() >= 2, "{page}: {commands:?}");
         for command in commands {
@@ -263,9 +270,15 @@ async fn every_command_of_the_pages_can_be_typed() {
 }
 
 /// The lines that begin with `$ ` in the blocks of a page that are marked `console`.
-fn commands(page: &str) -> impl Iterator<Item = &str> {
+pub fn commands(page: &str) -> impl Iterator<Item = &str> {
     let blocks = page.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
     blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ "))
+}
+
+/// What stands below a heading of a page; nothing where the page does not have it.
+pub fn section<'p>(page: &'p str, heading: &str) -> &'p str {
+    let below = page.split_once(&format!("\n## {heading}\n")).map_or("", |(_, below)| below);
+    below.split("\n## ").next().unwrap_or_default()
 }
 
 /// The size of the volume that a driver gets; null where it is not changed.
@@ -292,9 +305,15 @@ fn names(list: &Value) -> impl Iterator<Item = String> {
 
 /// Waits until nothing is left but what was there before; fails with what that is.
 async fn gone(here: &Namespace, before: &BTreeSet<String>) {
+    gone_but(here, before, |_| false).await;
+}
+
+/// The same, but for what is to be kept.
+pub async fn gone_but(here: &Namespace, before: &BTreeSet<String>, is_kept: impl Fn(&str) -> bool) {
     let start = Instant::now();
     loop {
-        let left: Vec<_> = objects(here).await.difference(before).cloned().collect();
+        let now = objects(here).await;
+        let left: Vec<_> = now.difference(before).filter(|object| !is_kept(object)).collect();
         if left.is_empty() {
             return;
         }
@@ -304,7 +323,7 @@ async fn gone(here: &Namespace, before: &BTreeSet<String>) {
 }
 
 /// What an install could leave behind, in the whole cluster.
-async fn objects(here: &Namespace) -> BTreeSet<String> {
+pub async fn objects(here: &Namespace) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for path in [
         "/api/v1/configmaps",
@@ -315,6 +334,7 @@ async fn objects(here: &Namespace) -> BTreeSet<String> {
         "/apis/apps/v1/deployments",
         "/apis/apps/v1/replicasets",
         "/apis/batch/v1/jobs",
+        "/apis/coordination.k8s.io/v1/leases",
         "/apis/discovery.k8s.io/v1/endpointslices",
         "/apis/policy/v1/poddisruptionbudgets",
         "/apis/networking.k8s.io/v1/networkpolicies",

@@ -31,15 +31,26 @@ async fn run_with_what_is_asked_for(here: &Namespace, spark: &Spark<'_>) {
     let rights = asked_for(here).await;
     assert_eq!(rights.len(), 11, "{rights:?}");
     grant(here, &rights).await;
+    lives_and_ends(here, spark).await;
+}
+
+/// A session gets its executor, and leaves nothing behind.
+pub async fn lives_and_ends(here: &Namespace, spark: &Spark<'_>) {
+    let before = config_maps(here).await;
     let mut session = start(here, spark).await;
     session.until("there is an executor", async |_| here.pods_of("executor").await.len() == 1).await;
     drop(session.input.take());
     let ran = session.end().await;
     assert!(ran.status.success() && !ran.said.contains("orbidden"), "{}", ran.said);
     assert_eq!(here.pods_of("executor").await.len(), 0, "executors stay behind");
-    // The controllers, which other tests start, put one of theirs into every namespace.
-    let left = here.all("configmaps").await.into_iter().filter(|map| map["metadata"]["name"] != "kube-root-ca.crt");
-    assert_eq!(left.count(), 0, "config maps stay behind");
+    assert_eq!(config_maps(here).await, before, "config maps stay behind");
+}
+
+/// The names of the config maps, but for the one that the controllers, which other tests start, put into every namespace.
+async fn config_maps(here: &Namespace) -> Vec<String> {
+    let names =
+        here.all("configmaps").await.into_iter().map(|map| map["metadata"]["name"].as_str().unwrap().to_owned());
+    names.filter(|name| name != "kube-root-ca.crt").collect()
 }
 
 /// Each of them alone taken away.
@@ -117,7 +128,7 @@ async fn grant(here: &Namespace, rights: &[String]) {
 async fn start(here: &Namespace, spark: &Spark<'_>) -> Running {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "me"},
-        "spec": {"serviceAccountName": "spark", "containers": [{"name": "me", "image": spark.image()}]}
+        "spec": {"serviceAccountName": spark.account(), "containers": [{"name": "me", "image": spark.image()}]}
     });
     here.create(&pod).await.object();
     // Spark waits until it is ready.

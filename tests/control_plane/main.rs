@@ -27,6 +27,7 @@ mod name_too_long;
 mod nodes;
 mod offline;
 mod openshift;
+mod platform_chart;
 mod pod_security;
 mod registration;
 mod reinvocation;

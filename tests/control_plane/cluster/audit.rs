@@ -23,9 +23,9 @@ rules:
   resources:
   - {group: '', resources: [pods]}
   - {group: sparkoperator.k8s.io}
-# What the accounts of the chart ask for.
+# What the accounts of the charts ask for.
 - level: Metadata
-  userGroups: ['system:serviceaccounts:spark-admission']
+  userGroups: ['system:serviceaccounts:spark-admission', 'system:serviceaccounts:operators', 'system:serviceaccounts:jupyterhub-users']
 - level: None
 ";
 

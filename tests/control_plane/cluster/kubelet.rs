@@ -9,6 +9,7 @@ use std::{
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use kube::Client;
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs,
@@ -18,8 +19,8 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
-use super::Namespace;
-use crate::support::pki::Ca;
+use super::{Namespace, namespace::send};
+use crate::support::pki::{Ca, Leaf};
 
 /// What containers said, by `pod/container` and whether that was before their restart.
 type Logs = Arc<Mutex<HashMap<(String, bool), Vec<u8>>>>;
@@ -34,12 +35,18 @@ pub struct Kubelet {
 impl Kubelet {
     /// A new node, which has room, and takes pods that select it by the label `test`.
     pub async fn join(here: &Namespace, name: &str, labels: &Value) -> Self {
+        let mut labels = labels.clone();
+        labels["test"] = here.name.as_str().into();
+        Self::join_as(&here.cluster().client().await, &format!("{name}.{}", here.name), &labels).await
+    }
+
+    /// A new node of exactly this name, with these labels.
+    pub async fn join_as(client: &Client, name: &str, labels: &Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let node = format!("{name}.{}", here.name);
         let room = json!({"cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110"});
-        let mut object = json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": {"test": here.name}},
+        let object = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
             "status": {
                 "capacity": room, "allocatable": room,
                 "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
@@ -47,13 +54,10 @@ impl Kubelet {
                 "conditions": [{"type": "Ready", "status": "True", "reason": "Test", "message": "made by a test"}]
             }
         });
-        for (label, value) in labels.as_object().unwrap() {
-            object["metadata"]["labels"][label] = value.clone();
-        }
-        here.send("POST", "/api/v1/nodes", &object).await.object();
-        let logs = Logs::default();
-        let serving = tokio::spawn(serve(listener, acceptor(), Arc::clone(&logs)));
-        Self { node, logs, serving }
+        send(client, "POST", "/api/v1/nodes", "application/json", &object).await.object();
+        let (logs, certificate) = (Logs::default(), Ca::new("kubelet").server(&["127.0.0.1"]));
+        let serving = tokio::spawn(serve(listener, acceptor(&certificate), Arc::clone(&logs)));
+        Self { node: name.to_owned(), logs, serving }
     }
 
     /// What a container says, or said before it was started again.
@@ -68,8 +72,8 @@ impl Drop for Kubelet {
     }
 }
 
-fn acceptor() -> TlsAcceptor {
-    let leaf = Ca::new("kubelet").server(&["127.0.0.1"]);
+/// Presents this certificate to whoever connects.
+pub(super) fn acceptor(leaf: &Leaf) -> TlsAcceptor {
     let chain = vec![CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

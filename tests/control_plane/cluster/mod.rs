@@ -13,12 +13,16 @@
 //! InPod       what a pod would run, on this machine
 //! Kubelet     a node that has the logs of its containers
 //! RunningPods runs the pods of a namespace, and connects the API server with them
+//! Image       what is in the image of a container, as a program of this machine
+//! ChartRepository  has the operator's chart where Kubeflow has it
 //! tools       helm and kubectl, as an administrator runs them
 //! audit       what the API server's audit log says
 //! ```
 
 pub mod audit;
+mod chart_repository;
 mod followed;
+mod images;
 mod in_pod;
 mod kubelet;
 mod namespace;
@@ -49,6 +53,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+pub use chart_repository::ChartRepository;
 pub use followed::Followed;
 pub use in_pod::InPod;
 pub use kubelet::Kubelet;

@@ -113,6 +113,11 @@ impl Namespace {
         namespace
     }
 
+    /// One that is there already.
+    pub async fn existing(cluster: &'static Cluster, name: &str) -> Self {
+        Self { name: name.to_owned(), cluster, client: cluster.client().await }
+    }
+
     /// The same namespace, as seen by an account of it.
     pub async fn as_account(&self, name: &str) -> Self {
         let token = self.token(name).await;

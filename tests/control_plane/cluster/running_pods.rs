@@ -4,7 +4,8 @@
 //! ```text
 //! API server ── CONNECT <cluster IP>:443 ──▶ egress socket ── the Service's port and selector ──▶ a pod that is ready
 //! ```
-//! Only addresses differ from what a pod's arguments say, `0.0.0.0:8443` becomes a free port here, and a pod drains for half a second.
+//! Only what [`Image`] says differs from what a pod's arguments say, such as its ports. A pod of several containers lives as long as all
+//! of them do.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +13,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,7 +29,8 @@ use tokio::{
 };
 
 use super::{
-    Cluster,
+    Cluster, Kubelet,
+    images::{Image, list},
     namespace::{MERGE_PATCH, send},
 };
 use crate::support::client::get;
@@ -50,37 +55,61 @@ const EVERY: Duration = Duration::from_millis(50);
 pub struct RunningPods {
     cluster: &'static Cluster,
     namespace: String,
+    /// The node, which has the logs of containers.
+    node: Kubelet,
+    /// What the operator's image has in its environment.
+    environment: Vec<(String, String)>,
+    /// How many pods were given an address.
+    addresses: AtomicU8,
     running: Mutex<BTreeMap<String, Running>>,
     /// What ended pods have said, by the name of the pod.
     said: Mutex<BTreeMap<String, String>>,
 }
 
-/// A pod and its process.
+/// A pod and its processes, one for each container.
 struct Running {
     pod: Value,
-    process: Child,
+    containers: Vec<Started>,
     folder: PathBuf,
-    log: String,
     is_ready: bool,
     is_ending: bool,
+}
+
+/// A container's process.
+struct Started {
+    name: String,
+    image: Image,
+    process: Child,
+    log: String,
 }
 
 impl RunningPods {
     /// Starts one, with a node for its pods, and the controllers.
     pub async fn start(cluster: &'static Cluster, namespace: &str) -> Arc<Self> {
+        Self::start_with(cluster, namespace, Vec::new()).await
+    }
+
+    /// The same, where the image of the operator has something in its environment, such as Spark.
+    pub async fn start_with(
+        cluster: &'static Cluster,
+        namespace: &str,
+        environment: Vec<(String, String)>,
+    ) -> Arc<Self> {
         cluster.start_controllers().await;
-        let kubelet =
-            Self { cluster, namespace: namespace.to_owned(), running: Mutex::default(), said: Mutex::default() };
-        let (kubelet, client) = (Arc::new(kubelet), cluster.client().await);
-        // Nobody answers what a node says of itself: it is well from the beginning.
-        let room = json!({"cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110"});
-        let node = json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": namespace, "labels": {"kubernetes.io/hostname": namespace}},
-            "status": {"capacity": room, "allocatable": room, "conditions": [{"type": "Ready", "status": "True"}]}
-        });
-        send(&client, "POST", "/api/v1/nodes", JSON, &node).await.object();
+        let client = cluster.client().await;
+        let node = Kubelet::join_as(&client, namespace, &json!({"kubernetes.io/hostname": namespace})).await;
         let untainted = json!({"spec": {"taints": null}});
         send(&client, "PATCH", &format!("/api/v1/nodes/{namespace}"), MERGE_PATCH, &untainted).await.object();
+        let kubelet = Self {
+            cluster,
+            namespace: namespace.to_owned(),
+            node,
+            environment,
+            addresses: AtomicU8::default(),
+            running: Mutex::default(),
+            said: Mutex::default(),
+        };
+        let kubelet = Arc::new(kubelet);
         let socket = UnixListener::bind(cluster.processes.folder().join(SOCKET)).unwrap();
         tokio::spawn(Arc::clone(&kubelet).connect(socket, cluster.client().await));
         tokio::spawn(Arc::clone(&kubelet).work(client));
@@ -90,8 +119,9 @@ impl RunningPods {
     /// What the processes of pods with names that begin so have said so far, the ended ones' too.
     pub fn said(&self, prefix: &str) -> String {
         let running = self.running.lock().unwrap();
-        let logs = running.values().map(|it| it.log.clone()).filter(|log| log.starts_with(prefix));
-        let now: String = logs.map(|log| self.cluster.processes.log(&log)).collect();
+        let logs =
+            running.values().flat_map(|it| &it.containers).map(|it| &it.log).filter(|log| log.starts_with(prefix));
+        let now: String = logs.map(|log| self.cluster.processes.log(log)).collect();
         let ended = self.said.lock().unwrap();
         ended.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, text)| text.as_str()).collect::<String>()
             + &now
@@ -130,32 +160,55 @@ impl RunningPods {
         if !self.fill(client, pod, &folder).await {
             return;
         }
-        let container = &pod["spec"]["containers"][0];
         let account = pod["spec"]["serviceAccountName"].as_str().unwrap();
         let path = format!("/api/v1/namespaces/{}/serviceaccounts/{account}/token", self.namespace);
         let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
-        let token = send(client, "POST", &path, JSON, &request).await.object()["status"]["token"].clone();
+        let answer = send(client, "POST", &path, JSON, &request).await;
+        if !answer.is_success() {
+            // The account went before its pod does.
+            return;
+        }
+        let token = &answer.body["status"]["token"];
         let kubeconfig =
             self.cluster.kubeconfig(&format!("pod-{name}"), |it| it["users"][0]["user"] = json!({"token": token}));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spark-admission"));
-        for argument in list(&container["args"]) {
-            command.arg(here(argument.as_str().unwrap(), container, &folder));
+        let mut containers = Vec::new();
+        for container in list(&pod["spec"]["containers"]) {
+            containers.push(self.start_container(name, container, &folder, &kubeconfig).await);
+        }
+        let running = Running { pod: pod.clone(), containers, folder, is_ready: false, is_ending: false };
+        self.running.lock().unwrap().insert(name.to_owned(), running);
+        // Whoever looks who is behind a Service finds an address, which nobody calls: it is one that is set aside for tests (RFC 2544).
+        let address = format!("198.18.0.{}", self.addresses.fetch_add(1, Ordering::Relaxed));
+        let status = json!({"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]});
+        self.tell(client, name, &status).await;
+    }
+
+    async fn start_container(&self, pod: &str, container: &Value, folder: &Path, kubeconfig: &Path) -> Started {
+        let image = Image::of(container).await;
+        let mut command = Command::new(image.program());
+        command.args(image.arguments(container, folder));
+        // In place of the token and the address that a kubelet puts into the pod.
+        command.env("SPARK_ADMISSION_KUBECONFIG", kubeconfig).env("KUBECONFIG", kubeconfig);
+        if matches!(image, Image::Operator(_)) {
+            // Without it, it looks in the home before the environment, and Spark's users have none.
+            command.arg(format!("--kubeconfig={}", kubeconfig.display()));
+            command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1");
+            command.env("KUBERNETES_SERVICE_PORT", self.cluster.port.to_string());
+            command.envs(self.environment.iter().cloned());
         }
         for variable in list(&container["env"]) {
             command.env(variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap_or_default());
         }
-        // In place of the token and the address that a kubelet puts into the pod.
-        command.env("SPARK_ADMISSION_KUBECONFIG", &kubeconfig).env("KUBECONFIG", &kubeconfig);
-        let log = format!("{name}-{}", self.said.lock().unwrap().len());
+        let name = container["name"].as_str().unwrap().to_owned();
+        let log = format!("{pod}-{name}-{}", self.said.lock().unwrap().len());
         let process = self.cluster.processes.spawn(&log, &mut command).unwrap();
-        let running = Running { pod: pod.clone(), process, folder, log, is_ready: false, is_ending: false };
-        self.running.lock().unwrap().insert(name.to_owned(), running);
-        self.tell(client, name, &json!({"phase": "Running"})).await;
+        Started { name, image, process, log }
     }
 
     /// Writes what config maps and secrets hold into the pod's folders; false where one of them is missing.
     async fn fill(&self, client: &Client, pod: &Value, folder: &Path) -> bool {
         for volume in list(&pod["spec"]["volumes"]) {
+            fs::create_dir_all(folder.join(volume["name"].as_str().unwrap())).unwrap();
             let (kind, name) = match (&volume["configMap"]["name"], &volume["secret"]["secretName"]) {
                 (Value::String(name), _) => ("configmaps", name),
                 (_, Value::String(name)) => ("secrets", name),
@@ -167,7 +220,6 @@ impl RunningPods {
                 return false;
             }
             let folder = folder.join(volume["name"].as_str().unwrap());
-            fs::create_dir_all(&folder).unwrap();
             for (file, content) in found.body["data"].as_object().into_iter().flatten() {
                 let content = content.as_str().unwrap();
                 let content = if kind == "secrets" { STANDARD.decode(content).unwrap() } else { content.into() };
@@ -186,15 +238,20 @@ impl RunningPods {
             let it = running.get_mut(name).unwrap();
             if is_deleted && !it.is_ending {
                 it.is_ending = true;
-                let _ = Command::new("kill").args(["-s", "TERM", &it.process.id().to_string()]).status();
+                it.containers.iter().for_each(Started::terminate);
             }
-            (it.process.try_wait().unwrap(), it.pod.clone(), it.folder.clone(), it.is_ready)
+            self.keep_logs(name, it);
+            (it.ended(), it.pod.clone(), it.folder.clone(), it.is_ready)
         };
-        if let Some(status) = ended {
+        if let Some(succeeded) = ended {
             let it = self.running.lock().unwrap().remove(name).unwrap();
-            let log = self.cluster.processes.log(&it.log);
-            self.said.lock().unwrap().insert(it.log, log);
-            let phase = if status.success() { "Succeeded" } else { "Failed" };
+            for mut container in it.containers {
+                let _ = container.process.kill();
+                let _ = container.process.wait();
+                let log = self.cluster.processes.log(&container.log);
+                self.said.lock().unwrap().insert(container.log, log);
+            }
+            let phase = if succeeded { "Succeeded" } else { "Failed" };
             if pod["spec"]["restartPolicy"] != "Always" {
                 self.tell(client, name, &json!({"phase": phase})).await;
             }
@@ -203,11 +260,7 @@ impl RunningPods {
         // What changes in a config map or a Secret is brought in.
         self.fill(client, &pod, &folder).await;
         let probe = &pod["spec"]["containers"][0]["readinessProbe"]["httpGet"];
-        let (Some(path), Some(admin)) =
-            (probe["path"].as_str(), self.address(name, probe["port"].as_str().unwrap_or_default()))
-        else {
-            return;
-        };
+        let (Some(path), Some(admin)) = (probe["path"].as_str(), self.address(name, &probe["port"])) else { return };
         let is_ready = get(admin, path).await.is_ok_and(|answer| answer.status == 200);
         if is_ready != was_ready {
             if let Some(it) = self.running.lock().unwrap().get_mut(name) {
@@ -219,12 +272,18 @@ impl RunningPods {
         }
     }
 
-    /// Where the process listens for one of the pod's ports, by its name.
-    fn address(&self, name: &str, port: &str) -> Option<SocketAddr> {
+    /// Where a pod's first container listens for one of its ports, by the port's name or number.
+    fn address(&self, name: &str, port: &Value) -> Option<SocketAddr> {
         let running = self.running.lock().unwrap();
-        let said = self.cluster.processes.log(&running.get(name)?.log);
-        let scheme = if port == "admin" { "probes and metrics: http://" } else { "reviews: https://" };
-        said.split(scheme).nth(1)?.split('/').next()?.parse().ok()
+        let first = running.get(name)?.containers.first()?;
+        first.image.address(&self.cluster.processes.log(&first.log), port)
+    }
+
+    /// What containers have said, for whoever asks the API server for their logs.
+    fn keep_logs(&self, pod: &str, running: &Running) {
+        for container in &running.containers {
+            self.node.says(pod, &container.name, false, self.cluster.processes.log(&container.log));
+        }
     }
 
     async fn tell(&self, client: &Client, name: &str, status: &Value) {
@@ -256,8 +315,10 @@ impl RunningPods {
                 return None;
             }
         }
-        let wanted = head.strip_prefix("CONNECT ")?.split(' ').next()?;
-        let backends = self.behind(&client, wanted.parse().ok()?).await;
+        let wanted: SocketAddr = head.strip_prefix("CONNECT ")?.split(' ').next()?.parse().ok()?;
+        // A node, and not a Service.
+        let is_node = wanted.ip().is_loopback();
+        let backends = if is_node { vec![wanted] } else { self.behind(&client, wanted).await };
         let backend = (!backends.is_empty()).then(|| backends[turn % backends.len()]);
         let Some(mut pod) = (match backend {
             Some(address) => TcpStream::connect(address).await.ok(),
@@ -281,7 +342,7 @@ impl RunningPods {
         let Some(port) = list(&service["spec"]["ports"]).find(|port| port["port"] == wanted.port()) else {
             return Vec::new();
         };
-        let target = port["targetPort"].as_str().unwrap_or_default();
+        let target = &port["targetPort"];
         let is_behind = |it: &Running| {
             let labels = &it.pod["metadata"]["labels"];
             let selector = service["spec"]["selector"].as_object().unwrap();
@@ -289,7 +350,7 @@ impl RunningPods {
             it.is_ready
                 && !it.is_ending
                 && selector.iter().all(|(key, value)| labels[key] == *value)
-                && ports.into_iter().any(|port| port["name"] == target)
+                && ports.into_iter().any(|port| port["name"] == *target)
         };
         let names: Vec<_> = {
             let running = self.running.lock().unwrap();
@@ -299,24 +360,20 @@ impl RunningPods {
     }
 }
 
-/// An argument as it is on this machine: a free port, and the folder of a volume.
-fn here(argument: &str, container: &Value, folder: &Path) -> String {
-    if let Some((flag, _)) = argument.split_once("=0.0.0.0:") {
-        return format!("{flag}=127.0.0.1:0");
+impl Running {
+    /// Whether it is over, and then whether it has done what it should: when one of the containers has ended; while it is ending, all.
+    fn ended(&mut self) -> Option<bool> {
+        let states: Vec<_> = self.containers.iter_mut().map(|it| it.process.try_wait().unwrap()).collect();
+        let is_over =
+            if self.is_ending { states.iter().all(Option::is_some) } else { states.iter().any(Option::is_some) };
+        is_over.then(|| states.into_iter().flatten().all(|status| status.success()))
     }
-    // Nobody has to wait until others know that a pod goes: the network here knows at once.
-    if argument.starts_with("--drain-delay=") {
-        return "--drain-delay=500ms".to_owned();
-    }
-    let replaced = |argument: String, mount: &Value| {
-        let (path, volume) = (mount["mountPath"].as_str().unwrap(), mount["name"].as_str().unwrap());
-        argument.replace(&format!("={path}/"), &format!("={}/", folder.join(volume).display()))
-    };
-    list(&container["volumeMounts"]).fold(argument.to_owned(), replaced)
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
+impl Started {
+    fn terminate(&self) {
+        let _ = Command::new("kill").args(["-s", "TERM", &self.process.id().to_string()]).status();
+    }
 }
 
 const JSON: &str = "application/json";

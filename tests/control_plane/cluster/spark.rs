@@ -23,6 +23,9 @@ const NO_HOME: &str = "/dev/null/home";
 /// Most of a short run is compiling. Nothing is to be left in the machine's /tmp.
 const QUICK: &str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData";
 
+/// The account of what a user runs.
+const ACCOUNT: &str = "spark";
+
 /// The package in the repository, and the file that it becomes in Ivy's directory.
 pub const PACKAGE: &str = "org.example:greeting:1.0";
 pub const JAR: &str = "jars/org.example_greeting-1.0.jar";
@@ -43,6 +46,7 @@ pub struct Spark<'a> {
     pub folder: PathBuf,
     home: PathBuf,
     here: &'a Namespace,
+    account: &'static str,
 }
 
 /// How a program ended, and what it said.
@@ -62,7 +66,14 @@ pub struct Running {
 impl<'a> Spark<'a> {
     /// The release of a line, `3.5` or `4`, for a namespace. Where there is nothing to run it with, there is none, and the test that
     /// asks is counted as skipped.
-    pub async fn release<T>(line: &str, here: &'a Namespace, _test: T) -> Option<Self> {
+    pub async fn release<T>(line: &str, here: &'a Namespace, test: T) -> Option<Self> {
+        let spark = Self::release_as(ACCOUNT, line, here, test).await?;
+        spark.give_rights().await;
+        Some(spark)
+    }
+
+    /// The same, whose account is another one, which there is with its rights.
+    pub async fn release_as<T>(account: &'static str, line: &str, here: &'a Namespace, _test: T) -> Option<Self> {
         static FOUND: OnceCell<Programs> = OnceCell::const_new();
         let find = async || tokio::task::spawn_blocking(Programs::spark).await.unwrap().unwrap();
         let found = FOUND.get_or_init(find).await;
@@ -74,9 +85,14 @@ impl<'a> Spark<'a> {
         let home = found.path(&name).to_owned();
         let version = home.file_name().unwrap().to_str().unwrap().strip_prefix("spark-").unwrap().to_owned();
         let folder = here.cluster().processes.folder().join(format!("{name}-{}", here.name));
-        let spark = Self { version, folder, home, here };
-        spark.write_files(&spark.token().await);
+        let spark = Self { version, folder, home, here, account };
+        spark.write_files(&here.token(account).await);
         Some(spark)
+    }
+
+    /// The account that it asks Kubernetes as.
+    pub fn account(&self) -> &'static str {
+        self.account
     }
 
     pub fn image(&self) -> String {
@@ -174,10 +190,10 @@ impl<'a> Spark<'a> {
         command
     }
 
-    /// A token of the account, which may do what Spark's documentation gives to a driver: everything with pods and what goes with them.
-    async fn token(&self) -> String {
+    /// Lets the account do what Spark's documentation gives to a driver: everything with pods and what goes with them.
+    async fn give_rights(&self) {
         let role = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "spark"},
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": ACCOUNT},
             "rules": [
                 {"apiGroups": [""], "resources": ["pods", "services", "configmaps", "persistentvolumeclaims"], "verbs": ["*"]},
                 {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["*"]}
@@ -191,10 +207,6 @@ impl<'a> Spark<'a> {
         for object in [role, binding] {
             self.here.create(&object).await.object();
         }
-        let path = format!("/api/v1/namespaces/{}/serviceaccounts/spark/token", self.here.name);
-        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
-        let answer = self.here.send("POST", &path, &request).await.object();
-        answer["status"]["token"].as_str().unwrap().to_owned()
     }
 
     /// A jar, in which nothing is: an application's, and that of the package.
