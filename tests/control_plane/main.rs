@@ -11,6 +11,7 @@ mod captured_pods;
 mod certificates;
 mod chart;
 mod cluster;
+mod cold_burst;
 mod connect_checks;
 mod controllers;
 mod doctor;

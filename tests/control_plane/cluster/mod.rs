@@ -14,6 +14,7 @@
 //! Kubelet     a node that has the logs of its containers
 //! RunningPods runs the pods of a namespace, and connects the API server with them
 //! Image       what is in the image of a container, as a program of this machine
+//! PackageRepository  has packages, and takes its time
 //! ChartRepository  has the operator's chart where Kubeflow has it
 //! tools       helm and kubectl, as an administrator runs them
 //! audit       what the API server's audit log says
@@ -27,6 +28,7 @@ mod in_pod;
 mod kubelet;
 mod namespace;
 mod operator;
+mod package_repository;
 pub mod platform;
 mod processes;
 mod programs;
@@ -55,10 +57,12 @@ use tokio::sync::OnceCell;
 
 pub use chart_repository::ChartRepository;
 pub use followed::Followed;
+pub use images::Image;
 pub use in_pod::InPod;
 pub use kubelet::Kubelet;
 pub use namespace::{Answer, Namespace};
 pub use operator::{Called, Operator};
+pub use package_repository::PackageRepository;
 pub use running_pods::{RunningPods, THROUGH_EGRESS};
 pub use spark::{JAR, PACKAGE, Running, Spark};
 pub use webhook::{Registered, manifests, probe, register};

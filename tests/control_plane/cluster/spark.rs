@@ -214,6 +214,20 @@ impl<'a> Spark<'a> {
         self.folder.join("repository/org/example/greeting/1.0/greeting-1.0.jar")
     }
 
+    /// The folder of the packages.
+    pub fn repository(&self) -> PathBuf {
+        self.folder.join("repository")
+    }
+
+    /// Puts another package into the repository; its coordinates.
+    pub fn publish(&self, name: &str) -> String {
+        let folder = self.repository().join(format!("org/example/{name}/1.0"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("{name}-1.0.pom")), description(name)).unwrap();
+        fs::write(folder.join(format!("{name}-1.0.jar")), EMPTY_ARCHIVE).unwrap();
+        format!("org.example:{name}:1.0")
+    }
+
     /// A Python program that holds a session until the end of its input.
     pub fn session_file(&self) -> PathBuf {
         self.folder.join("session.py")
@@ -228,14 +242,9 @@ impl<'a> Spark<'a> {
             self.address(),
             self.authority().display()
         );
-        for folder in [self.jar().parent().unwrap(), &self.folder.join("tmp")] {
-            fs::create_dir_all(folder).unwrap();
-        }
-        let description = "<project><modelVersion>4.0.0</modelVersion><groupId>org.example</groupId>\
-             <artifactId>greeting</artifactId><version>1.0</version></project>";
+        fs::create_dir_all(self.folder.join("tmp")).unwrap();
+        self.publish("greeting");
         for (file, bytes) in [
-            (self.jar().with_extension("pom"), description.as_bytes()),
-            (self.jar(), EMPTY_ARCHIVE),
             (self.session_file(), SESSION.as_bytes()),
             (self.token_file(), token.as_bytes()),
             (self.kubeconfig(), kubeconfig.as_bytes()),
@@ -258,6 +267,14 @@ impl<'a> Spark<'a> {
     pub fn authority(&self) -> PathBuf {
         self.here.cluster().processes.folder().join("ca.crt")
     }
+}
+
+/// What Maven's repositories say of a package.
+fn description(name: &str) -> String {
+    format!(
+        "<project><modelVersion>4.0.0</modelVersion><groupId>org.example</groupId>\
+         <artifactId>{name}</artifactId><version>1.0</version></project>"
+    )
 }
 
 const EMPTY_ARCHIVE: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
