@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::http::{HeaderValue, Method, Request, header};
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
@@ -74,9 +75,22 @@ impl Place {
                     Some(file) => Kubeconfig::read_from(file).map_err(said)?,
                     None => Kubeconfig::read().map_err(said)?,
                 };
-                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(said)
+                let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(said)?;
+                heed_no_proxy(&mut config);
+                Ok(config)
             }
         }
+    }
+}
+
+/// Goes past the environment's proxy where `NO_PROXY` says so of the cluster, as kubectl does. kube 5.0.0 compares `NO_PROXY` with the address
+/// of the proxy itself. A proxy that the kubeconfig names is gone through in any case.
+fn heed_no_proxy(config: &mut Config) {
+    let mut of_environment =
+        ["HTTPS_PROXY", "https_proxy"].into_iter().filter_map(|name| env::var(name).ok()?.parse().ok());
+    let is_of_environment = of_environment.any(|proxy| config.proxy_url.as_ref() == Some(&proxy));
+    if is_of_environment && Matcher::from_env().intercept(&config.cluster_url).is_none() {
+        config.proxy_url = None;
     }
 }
 

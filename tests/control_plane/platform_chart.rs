@@ -56,10 +56,7 @@ impl Desk {
     /// Types a command; it must succeed. What it prints.
     async fn types(&self, command: &str) -> String {
         eprintln!("$ {command}");
-        // Only Helm has to get out of the machine.
-        let environment = self.repository.environment();
-        let environment = if command.starts_with("helm ") { &environment[..] } else { &[] };
-        self.cluster.shell_in(&self.checkout, environment, command).await
+        self.cluster.shell_in(&self.checkout, &self.repository.environment(), command).await
     }
 
     /// What stands at a path of the API; null where nothing does.
