@@ -47,7 +47,10 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
     if pod.volume(VOLUME).is_some() {
         return Outcome::Skipped(Skip::UsersVolume);
     }
-    if spark.mounts().any(|(mount, _)| overlaps(mount, directory) || may_hold_ivy(mount)) {
+    if spark.mounts().any(|(mount, _)| is_in_the_way(mount, directory)) {
+        if lies_in_empty_dir(pod, spark, directory) {
+            plan.note(Note::IvyMountedAt(directory.to_owned()));
+        }
         return Outcome::Skipped(Skip::UsersMount);
     }
     let volume = volume(pod, case, plan);
@@ -55,6 +58,26 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, plan: &mut Plan) -> Outcome
     plan.mount(spark, VOLUME, directory);
     plan.note(Note::IvyMountedAt(directory.to_owned()));
     plan.outcome()
+}
+
+/// Whether what is mounted there may be the user's own arrangement for Ivy, or would be hidden.
+fn is_in_the_way(mount: &str, directory: &str) -> bool {
+    overlaps(mount, directory) || may_hold_ivy(mount)
+}
+
+/// Whether all that is in the way are empty volumes above the directory, such as one for all of `/tmp` beside a read-only root file system:
+/// Ivy finds nothing there and may write, so it needs no volume of its own, and only has to be told.
+fn lies_in_empty_dir(pod: &Pod<'_>, spark: &Container<'_>, directory: &str) -> bool {
+    let path = |mount: &Json<'_>| mount.get("mountPath").as_str().unwrap_or_default().to_owned();
+    let mut in_the_way =
+        spark.json().get("volumeMounts").items().filter(|mount| is_in_the_way(&path(mount), directory));
+    in_the_way.all(|mount| {
+        let volume = mount.get("name").as_str().and_then(|name| pod.volume(name));
+        let is_writable = mount.get("readOnly").as_bool() != Some(true) && mount.get("subPath").is_null();
+        is_inside(directory, &path(&mount))
+            && is_writable
+            && volume.is_some_and(|volume| volume.get("emptyDir").is_object())
+    })
 }
 
 /// Where our volume and its mount stand, if the author's own came behind them since an earlier round of this admission.
@@ -67,10 +90,9 @@ fn displaced(pod: &Pod<'_>, spark: &Container<'_>) -> Option<(usize, usize)> {
     let mounts = || spark.json().get("volumeMounts").items();
     let mount = mounts().position(|mount| named(&mount))?;
     let directory = mounts().nth(mount)?.get("mountPath").as_str()?;
-    let is_in_the_way =
-        |it: Json<'_>| it.get("mountPath").as_str().is_some_and(|path| overlaps(path, directory) || may_hold_ivy(path));
+    let later = |it: Json<'_>| it.get("mountPath").as_str().is_some_and(|path| is_in_the_way(path, directory));
     let has_twin = pod.spec().get("volumes").items().filter(named).count() > 1;
-    let is_displaced = has_twin || mounts().skip(mount + 1).any(is_in_the_way);
+    let is_displaced = has_twin || mounts().skip(mount + 1).any(later);
     is_displaced.then_some((volume, mount))
 }
 

@@ -202,7 +202,7 @@ pub(in crate::policy) fn moves_ivy(options: &str) -> bool {
 mod tests {
     use crate::policy::Mutation;
     use crate::policy::testing::{Sample, application, connect_server, driver, executor, notebook, spark_connect};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn with_packages() -> Sample {
         application().with("/spec/deps/packages", json!(["a:b:1"]))
@@ -279,6 +279,12 @@ mod tests {
         let options = |value: &str| driver().and(env, json!({"name": "SPARK_SUBMIT_OPTS", "value": value}));
         let added = r#"spec.containers[0].env + {"name":"SPARK_SUBMIT_OPTS","value":"-Divy.home=/tmp/.ivy2"}"#;
         let from_map = json!({"configMapRef": {"name": "m"}});
+        let with_tmp = |source: Value, more: Value| {
+            let (mut volume, mut mount) = (json!({"name": "t"}), json!({"name": "t", "mountPath": "/tmp"}));
+            json_patch::merge(&mut volume, &source);
+            json_patch::merge(&mut mount, &more);
+            driver().and("/spec/volumes", volume).and("/spec/containers/0/volumeMounts", mount)
+        };
         for (case, pod, expected) in [
             ("environment from a config map", driver().and("/spec/containers/0/envFrom", from_map.clone()), "skipped: environment-hidden"),
             ("the variable from a secret", driver().and(env, json!({"name": "SPARK_SUBMIT_OPTS", "valueFrom": {"secretKeyRef": {}}})), "skipped: environment-hidden"),
@@ -287,6 +293,10 @@ mod tests {
             ("Ivy moved for every JVM", driver().and(env, json!({"name": "JAVA_TOOL_OPTIONS", "value": "-Divy.home=/data"})), "skipped: user-decided"),
             ("a user who moved the home", options("-Duser.home=/home/me"), "skipped: user-decided"),
             ("a user's own Ivy volume elsewhere", driver().and("/spec/volumes", json!({"name": "ivy-cache", "emptyDir": {}})), "skipped: no-ivy-volume"),
+            ("an empty volume for all of /tmp", with_tmp(json!({"emptyDir": {}}), json!({})), added),
+            ("the same, read-only", with_tmp(json!({"emptyDir": {}}), json!({"readOnly": true})), "skipped: no-ivy-volume"),
+            ("the same beside a home, where packages may be", with_tmp(json!({"emptyDir": {}}), json!({})).and("/spec/containers/0/volumeMounts", json!({"name": "home", "mountPath": "/home/me"})), "skipped: no-ivy-volume"),
+            ("a claim for all of /tmp", with_tmp(json!({"persistentVolumeClaim": {"claimName": "c"}}), json!({})), "skipped: no-ivy-volume"),
             ("something mounted above", driver().and("/spec/containers/0/volumeMounts", json!({"name": "t", "mountPath": "/tmp"})), "skipped: no-ivy-volume"),
             ("a driver that the operator launched", driver().with("/metadata/labels/sparkoperator.k8s.io~1launched-by-spark-operator", "true"), "skipped: operator-submits"),
             ("a Connect server that the operator launched", connect_server(""), "skipped: operator-submits"),
