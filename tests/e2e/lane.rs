@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many run at once, on two cores.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 3;
 const EVERY: Duration = Duration::from_secs(1);
 /// How long nothing may change until a scenario counts as one that never ends.
 const STANDSTILL: Duration = Duration::from_secs(120);

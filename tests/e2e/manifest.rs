@@ -98,7 +98,9 @@ fn application(cell: Cell) -> Value {
 }
 
 fn connect(cell: Cell) -> Value {
-    let mut server = json!({"serviceAccountName": cell.account(), "containers": [{"name": "spark-kubernetes-driver"}]});
+    // The operator gives a server no resources of its own, and without a request it waits for all that have one.
+    let container = json!({"name": "spark-kubernetes-driver", "resources": {"requests": {"cpu": "100m"}}});
+    let mut server = json!({"serviceAccountName": cell.account(), "containers": [container]});
     Wishes::of(cell).write(&mut server, 0);
     let mut executor = json!({"instances": 1, "cores": 1, "memory": "512m"});
     if cell.surroundings != Surroundings::NoExecutorTemplate {

@@ -113,11 +113,14 @@ impl Node {
         self.run("kube-controller-manager", self.program("kube-controller-manager")?.args_of(&controllers))
     }
 
-    /// containerd, alone.
+    /// containerd, alone. It answers before the part is ready that the kubelet asks, which it does once: that part's last words say so.
     pub fn start_containerd(&self) -> Result<()> {
+        let log = || fs::read_to_string(self.machine.log("containerd")).unwrap_or_default();
+        let before = log().len();
         self.run("containerd", self.machine.packaged("containerd")?.args_of(&["-c", "containerd.toml"]))?;
         self.until("containerd answers", || {
-            Ok(self.ctr()?.arg("version").stderr(Stdio::null()).output()?.status.success())
+            let is_ready = log().get(before..).is_some_and(|said| said.contains("Start streaming server"));
+            Ok(is_ready && self.ctr()?.arg("version").stderr(Stdio::null()).output()?.status.success())
         })
     }
 
