@@ -145,7 +145,7 @@ impl Course<'_> {
 
     /// Everything that is not a scenario, with the webhook there.
     fn see_what_else(&self, start_up_before: Duration, seen: &mut Vec<String>) -> Result<()> {
-        let (in_burst, while_updated) = if self.wanted.proof { (20, 50) } else { (10, 10) };
+        let while_updated = if self.wanted.proof { 50 } else { 10 };
         let mut note = |what: String| {
             self.say(&what)?;
             seen.push(what);
@@ -159,7 +159,7 @@ impl Course<'_> {
         ))?;
         measured::full_volume(self.node)?.into_iter().try_for_each(&mut note)?;
         note(incidents::broken_node_with(self.node)?)?;
-        note(crowd::burst(self.node, in_burst)?)?;
+        note(crowd::burst(self.node, 10)?)?;
         note(crowd::while_updated(self.node, &self.platform, while_updated, &DENYING)?)?;
         note(incidents::mistakes_denied(self.node)?)?;
         note(incidents::restart(self.node)?)?;
