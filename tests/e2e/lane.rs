@@ -30,6 +30,9 @@ const READY: Duration = Duration::from_secs(3);
 /// Where a Connect server listens.
 const PORT: u16 = 15002;
 
+/// What the kubelet says of a container whose log it cannot find.
+const NO_LOG_YET: &str = "unable to retrieve container logs";
+
 const CLIENT: &str = "
 import sys
 from pyspark.sql import SparkSession
@@ -177,6 +180,10 @@ impl Running {
                     arguments.push("--previous");
                 }
                 let log = node.kubectl(&arguments).unwrap_or_else(|error| error.to_string());
+                // The kubelet has just restarted the container, and has not yet put aside what the one before has said.
+                if log.contains(NO_LOG_YET) && self.started.elapsed() < AT_MOST {
+                    return Ok(None);
+                }
                 return Ok(Some(Outcome::Failed { place: format!("in the log of {pod}"), message: telling(&log) }));
             }
             Seen::Ready { service } => {
