@@ -38,7 +38,7 @@ pub enum Packages {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Surroundings {
     Plain,
-    /// A read-only root file system, and a volume for `/tmp`, without which Spark cannot start.
+    /// A read-only root file system, and volumes for `/tmp` and the work-dir, without which no driver can start.
     ReadOnlyRoot,
     /// A read-only root file system, and nothing else.
     ReadOnlyEverything,

@@ -25,8 +25,11 @@ impl Wishes {
         let none = Self::default();
         match cell.surroundings {
             Surroundings::ReadOnlyRoot => Self {
-                volumes: vec![json!({"name": "tmp", "emptyDir": {}})],
-                mounts: vec![json!({"name": "tmp", "mountPath": "/tmp"})],
+                volumes: vec![json!({"name": "tmp", "emptyDir": {}}), json!({"name": "work", "emptyDir": {}})],
+                mounts: vec![
+                    json!({"name": "tmp", "mountPath": "/tmp"}),
+                    json!({"name": "work", "mountPath": "/opt/spark/work-dir"}),
+                ],
                 security: Some(json!({"readOnlyRootFilesystem": true})),
                 ..none
             },
