@@ -65,7 +65,7 @@ struct Running {
     was_ready: Option<bool>,
 }
 
-/// Runs all of them; each is gone when the next takes its place.
+/// Runs all of them; each is gone when the next takes its place. In the order in which they were given.
 pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
     let client = ConnectClient::find()?;
     let mut waiting = cells.iter().copied();
@@ -81,6 +81,7 @@ pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
             }
         }
         if running.is_empty() {
+            results.sort_by_key(|result| cells.iter().position(|cell| *cell == result.cell));
             return Ok(results);
         }
         std::thread::sleep(EVERY);

@@ -78,7 +78,7 @@ pub const CELLS: [Scenario; 13] = [
     scenario((Scala, Three, Deps, UnnamedUser), Failed(OPERATORS_IVY), Ran),
     scenario((Scala, Three, Deps, Limited), Failed(OPERATORS_IVY), Ran),
     scenario((Python, Four, OwnIvy, Restricted), Ran, Ran),
-    scenario((Scala, Three, No, ForeignClaim), Failed("local dir"), Ran),
+    scenario((Scala, Three, No, ForeignClaim), Failed("AccessDeniedException: /scratch"), Ran),
     scenario((Scala, Four, Large, Plain), Failed(OPERATORS_IVY), Ran),
 ];
 
@@ -88,7 +88,7 @@ pub const FAILURES: [Scenario; 8] = [
     warned(scenario((Connect, Three, No, MemoryMistake), Failed("no space left on device"), Ran), "512Mi"),
     warned(scenario((Scala, Three, Conf, SizeMistake), Failed("No space left on device"), Ran), "512Mi"),
     scenario((Connect, Three, No, SmallCache), Failed("SparkConnectServer"), Failed("No space left on device")),
-    warned(scenario((Scala, Three, No, ReadOnlyEverything), Failed("in the log"), Failed("in the log")), ""),
+    scenario((Scala, Three, No, ReadOnlyEverything), Failed("temp directory"), Failed("temp directory")),
     scenario((Scala, Three, No, UnwatchedNamespace), Failed("nothing changes"), Refused("namespace-not-watched")),
     warned(
         scenario((Scala, Three, No, MissingAccount), Failed("spark-drvier"), Failed("spark-drvier")),
