@@ -64,7 +64,8 @@ image: static-binary ## Makes target/image.tar, the image of that binary, for `d
 .PHONY: lint
 lint: ## Checks the format, and lets clippy read everything
 	cargo fmt --check
-	cargo clippy --all-targets --test e2e -- -D warnings
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --test e2e -- -D warnings
 
 .PHONY: check
 check: lint test-unit ## Checks fast: format, clippy, unit tests; before every commit

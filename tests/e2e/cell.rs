@@ -50,7 +50,7 @@ pub enum Surroundings {
     RootInit,
     /// A claim for Spark's local directory, with another's files in it.
     ForeignClaim,
-    /// A LimitRange and a ResourceQuota.
+    /// A `LimitRange` and a `ResourceQuota`.
     Limited,
     /// The Pod Security Standard `restricted`.
     Restricted,

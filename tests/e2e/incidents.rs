@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use crate::{
     cell::{Cell, Line, Packages, Row, Surroundings},
     lane, manifest,
-    node::{NODE, Node},
+    node::{NODE, Node, machine::Machine},
     outcome::Outcome,
     platform::{OPERATORS, USERS},
 };
 
 /// What every driver has, also without a limit of its author's: Spark sets one for memory.
 const DRIVER: Cell = Cell::new(Row::Scala, Line::Three, Packages::No, Surroundings::BrokenNode);
-const WAIT: Duration = Duration::from_secs(120);
+const WAIT: Duration = Duration::from_mins(2);
 
 /// A driver on a node whose file system takes no limits: the platform's broken node. Without the webhook.
 pub fn broken_node_without(node: &Node) -> Result<()> {
@@ -149,7 +149,7 @@ fn cgroup_file(container: &str, name: &str) -> Result<String> {
 pub fn restart(node: &Node) -> Result<String> {
     node.kill("kubelet")?;
     node.kill("containerd")?;
-    node.machine.kill_containers()?;
+    Machine::kill_containers()?;
     let cell = Cell::new(Row::Scala, Line::Three, Packages::Deps, Surroundings::Plain);
     let (applied, message) = node.apply(&manifest::of(cell).to_string())?;
     ensure!(!applied && message.contains("failed calling webhook"), "submitted while nobody answers: {message}");

@@ -21,7 +21,7 @@ use crate::{
 const AT_ONCE: usize = 3;
 const EVERY: Duration = Duration::from_secs(1);
 /// How long nothing may change until a scenario counts as one that never ends.
-const STANDSTILL: Duration = Duration::from_secs(120);
+const STANDSTILL: Duration = Duration::from_mins(2);
 /// How long one may take in all.
 const AT_MOST: Duration = Duration::from_secs(400);
 
@@ -247,11 +247,11 @@ impl Running {
         ])?;
         let events: Value = serde_json::from_str(&text)?;
         let name = self.cell.name();
-        let own = events["items"].as_array().into_iter().flatten().filter(|event| {
+        let mut own = events["items"].as_array().into_iter().flatten().filter(|event| {
             event["type"] == "Warning"
                 && event["involvedObject"]["name"].as_str().is_some_and(|object| object.starts_with(&name))
         });
-        let last = own.last().map(|event| {
+        let last = own.next_back().map(|event| {
             format!(
                 "{} {}",
                 event["reason"].as_str().unwrap_or_default(),

@@ -175,10 +175,10 @@ fn submitting_pod(cell: Cell) -> Value {
         conf.insert(key.to_owned(), json!(value));
     }
     let prepare = prepare(&[("driver", driver_template(cell)), ("executor", executor_template(cell))], &mut conf);
-    let settings: String =
-        conf.iter().map(|(key, value)| format!(" --conf {key}={}", value.as_str().unwrap_or_default())).collect();
+    let settings = conf.iter().map(|(key, value)| format!("--conf {key}={}", value.as_str().unwrap_or_default()));
+    let settings = settings.collect::<Vec<_>>().join(" ");
     let submit = format!(
-        "exec /opt/spark/bin/spark-submit --master {MASTER} --deploy-mode cluster{settings} \
+        "exec /opt/spark/bin/spark-submit --master {MASTER} --deploy-mode cluster {settings} \
          --class org.apache.spark.examples.SparkPi local:///opt/spark/examples/jars/spark-examples.jar"
     );
     let container = json!({

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{node::Node, platform::USERS};
 
-const WAIT: Duration = Duration::from_secs(120);
+const WAIT: Duration = Duration::from_mins(2);
 /// How many pods are started one after another to measure how long that takes.
 const STARTS: usize = 8;
 

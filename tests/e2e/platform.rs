@@ -14,7 +14,7 @@ const WATCHED: [&str; 4] = [USERS, LIMITED, RESTRICTED, NO_ROLE];
 /// Those of them whose users get the platform's account and its rights.
 const SERVED: [&str; 3] = [USERS, LIMITED, RESTRICTED];
 pub const USERS: &str = "jupyterhub-users";
-/// It has a LimitRange and a ResourceQuota.
+/// It has a `LimitRange` and a `ResourceQuota`.
 pub const LIMITED: &str = "limited";
 /// The Pod Security Standard of this name is enforced in it.
 pub const RESTRICTED: &str = "restricted";

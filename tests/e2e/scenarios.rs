@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// A cell and what must become of it.
+#[derive(Clone, Copy)]
 pub struct Scenario {
     pub cell: Cell,
     pub without: Expected,

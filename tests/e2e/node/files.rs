@@ -199,7 +199,7 @@ fn corefile(folder: &Path) -> String {
     )
 }
 
-/// What CoreDNS may read, and its Service.
+/// What `CoreDNS` may read, and its Service.
 pub fn name_service() -> String {
     format!(
         r#"

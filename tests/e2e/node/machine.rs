@@ -78,7 +78,7 @@ impl Machine {
     }
 
     /// Kills every process in the cgroups of the node: all containers.
-    pub fn kill_containers(&self) -> Result<()> {
+    pub fn kill_containers() -> Result<()> {
         let script = "find /sys/fs/cgroup/ -path '*/spark-admission-e2e/*' -name cgroup.procs -exec cat {} + | sort -u | xargs --no-run-if-empty kill -s KILL";
         let killed = Command::new("sh").args(["-c", script]).status()?;
         ensure!(killed.success(), "cannot kill the node's containers");

@@ -1,4 +1,4 @@
-//! A real node with its control plane: etcd, API server, scheduler, controllers, containerd, kubelet, kube-proxy and CoreDNS.
+//! A real node with its control plane: etcd, API server, scheduler, controllers, containerd, kubelet, kube-proxy and `CoreDNS`.
 //!
 //! ```text
 //! keeper.sh  holds the machine, and removes what it leaves
@@ -27,7 +27,7 @@ use machine::{ADDRESS, Machine, SERVICES};
 pub use files::NODE;
 
 /// How long each part may take to be there.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 const PROGRAMS: [&str; 11] = [
     "etcd",
     "kube-apiserver",
