@@ -104,17 +104,9 @@ const PACKAGES: [Packages; 4] = [No, Deps, Conf, OwnIvy];
 const SURROUNDINGS: [Surroundings; 8] =
     [Plain, ReadOnlyRoot, UnnamedUser, OtherUser, RootInit, ForeignClaim, Limited, Restricted];
 
-/// Cells in which every pair of columns is: of `make proof`. Beside it are the pairs that there are not.
+/// Cells in which every pair of columns is: of `make proof`.
 pub fn pairwise() -> Vec<Cell> {
-    let all: Vec<_> = ROWS
-        .into_iter()
-        .flat_map(|row| LINES.into_iter().map(move |line| (row, line)))
-        .flat_map(|(row, line)| PACKAGES.into_iter().map(move |packages| (row, line, packages)))
-        .flat_map(|(row, line, packages)| {
-            SURROUNDINGS.into_iter().map(move |around| Cell::new(row, line, packages, around))
-        })
-        .filter(|cell| is_possible(*cell))
-        .collect();
+    let all: Vec<_> = combinations().filter(|cell| is_possible(*cell)).collect();
     let mut open: Vec<Pair> = all.iter().flat_map(|cell| pairs(*cell)).collect();
     let mut chosen = Vec::new();
     while !open.is_empty() {
@@ -126,6 +118,16 @@ pub fn pairwise() -> Vec<Cell> {
         chosen.push(*best);
     }
     chosen
+}
+
+/// Every value of a column with every one of the others, also those that there cannot be.
+pub fn combinations() -> impl Iterator<Item = Cell> {
+    ROWS.into_iter()
+        .flat_map(|row| LINES.into_iter().map(move |line| (row, line)))
+        .flat_map(|(row, line)| PACKAGES.into_iter().map(move |packages| (row, line, packages)))
+        .flat_map(|(row, line, packages)| {
+            SURROUNDINGS.into_iter().map(move |around| Cell::new(row, line, packages, around))
+        })
 }
 
 /// Only an application has the field `deps`.
