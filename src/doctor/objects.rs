@@ -479,6 +479,18 @@ impl Pod {
     pub fn statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
         self.status.init_container_statuses.iter().chain(&self.status.container_statuses)
     }
+
+    /// A container of the pod's spec.
+    #[must_use]
+    pub fn container(&self, name: &str) -> Option<&Value> {
+        self.json["spec"]["containers"].as_array()?.iter().find(|container| container["name"] == *name)
+    }
+
+    /// Whether a container is ready because a probe says so: without one every container is that runs, even for a moment.
+    #[must_use]
+    pub fn proves_ready(&self, status: &ContainerStatus) -> bool {
+        status.ready && self.container(&status.name).is_some_and(|container| container["readinessProbe"].is_object())
+    }
 }
 
 /// A resource of the operator's.

@@ -118,15 +118,15 @@ symptoms! {
             "Repair or replace the nodes, then take their flags away.",
         MemoryInBytes "memory-in-bytes"
             "A memory limit such as 512m is half a byte, so the pod never starts, on whatever node."
-            "An event says no space left on device or cannot allocate memory, and a memory limit of the pod is under 1Mi."
+            "An event or the container's end says no space left on device or cannot allocate memory, and a memory limit of the pod is under 1Mi."
             "Write 512Mi.",
         BrokenNode "broken-node"
             "The pod's node cannot write what it takes to start a pod with limits."
-            "An event says no space left on device, and the node is flagged."
+            "An event or the container's end says no space left on device, and the node is flagged."
             "Cordon the node, have the pod made anew, repair the node.",
         NoSpaceToStart "no-space-to-start"
             "The kubelet finds no space to start a pod, and it is not known why."
-            "An event says no space left on device, no memory limit is tiny, and the node is not flagged."
+            "An event or the container's end says no space left on device, no memory limit is tiny, and the node is not flagged."
             "Try another node: where it starts there, flag the first one.",
         VolumeSourceMissing "volume-source-missing"
             "A pod waits for a secret, config map or claim that is not there."
@@ -146,7 +146,7 @@ symptoms! {
             "Correct the name, or give the pod credentials for the registry.",
         ContainerConfig "container-config"
             "The kubelet cannot make a container of what its pod says."
-            "A container waits with CreateContainerConfigError, CreateContainerError or RunContainerError."
+            "A container waits with CreateContainerConfigError, CreateContainerError or RunContainerError, or has ended with StartError."
             "Make the secret, config map or key that is named, or take it out.",
         ConnectClassMissing "connect-class-missing"
             "Spark Connect is in neither the image nor the packages: Spark 3.4 and 3.5 do not bring it along."
@@ -200,6 +200,10 @@ symptoms! {
             "A disk or volume that Spark writes to is full."
             "The log says No space left on device after Spark has started."
             "Give Spark's local directories more room.",
+        DirectoryNotWritable "directory-not-writable"
+            "A program may not write to a directory: its file system is read-only, or belongs to somebody else."
+            "The log says AccessDeniedException, Permission denied or Read-only file system of a path, or that no temp directory could be made."
+            "Mount a volume there, or give what is mounted to a group of the pod's user: fsGroup.",
         ConnectCore "connect-core"
             "Spark Connect from a package runs no job on executors with a core of 3.5.0 to 3.5.5."
             "The log says ClassCastException of a SerializedLambda."

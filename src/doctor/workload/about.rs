@@ -151,6 +151,17 @@ impl<'a> About<'a> {
             .unwrap_or_else(|| format!("--conf spark.{}.memoryOverhead={memory}", self.spark_section()))
     }
 
+    /// The command that sets fields of the pod's security context; where there is none, what to write into the pod or its template.
+    pub(super) fn secure(&self, context: &Value) -> String {
+        let section = self.section();
+        let spec = if self.is_connect() {
+            json!({section: {"template": {"spec": {"securityContext": context}}}})
+        } else {
+            json!({section: {"podSecurityContext": context}})
+        };
+        self.patch(&spec).unwrap_or_else(|| format!("securityContext: {context}"))
+    }
+
     /// `driver` or `executor`, as Spark's own keys have it.
     pub(super) fn spark_section(&self) -> &'static str {
         if self.is_executor() { "executor" } else { "driver" }
@@ -211,11 +222,32 @@ impl<'a> About<'a> {
         self.spec("/sparkConf")?.get(key)?.as_str()
     }
 
-    /// What the pod runs as, where it says so.
+    /// The user of the pod, where it says which.
+    pub(super) fn user(&self) -> Option<i64> {
+        self.pod?.json["spec"]["securityContext"]["runAsUser"].as_i64()
+    }
+
+    /// The volume that Spark's container has mounted at a directory or above it.
+    pub(super) fn volume_at(&self, directory: &str) -> Option<&'a str> {
+        let own = self.pod?.container(&self.container()?.name)?;
+        let mounts = own["volumeMounts"].as_array()?.iter();
+        let is_above = |mount: &&Value| {
+            let rest = directory.strip_prefix(path_of(mount));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        mounts.filter(is_above).max_by_key(|mount| path_of(mount).len())?["name"].as_str()
+    }
+
+    /// The account that the pod runs as, where it says so.
     pub(super) fn account(&self) -> Option<ObjectName> {
         let account = &self.pod?.spec.service_account_name;
         (!account.is_empty()).then(|| ObjectName::of("ServiceAccount", self.namespace(), account))
     }
+}
+
+/// Where a volume is mounted.
+fn path_of(mount: &Value) -> &str {
+    mount["mountPath"].as_str().unwrap_or_default().trim_end_matches('/')
 }
 
 /// Whether a pod was made of a resource.

@@ -4,7 +4,7 @@ use super::{
     about::About,
     memory,
     said::{self, Cause, Said},
-    told,
+    starting, told,
 };
 use crate::doctor::{
     Cure, Evidence, Finding, Level, Symptom,
@@ -19,6 +19,9 @@ pub(super) fn look(about: &About<'_>, status: &ContainerStatus, ended: &Terminat
     // The kernel leaves no time to say anything.
     if ended.reason == "OOMKilled" {
         return memory::ended(about, status, ended);
+    }
+    if let Some(finding) = starting::not_started(about, status, ended) {
+        return Some(finding);
     }
     let said = said(about, status);
     if said.as_ref().is_some_and(|(said, _)| told::is_told_elsewhere(&said.cause, about)) {

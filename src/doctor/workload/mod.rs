@@ -135,7 +135,7 @@ pub fn logs_wanted(pods: &[Pod]) -> Vec<LogKey> {
 fn logs_of(pod: &Pod) -> impl Iterator<Item = LogKey> {
     let in_trouble = pod.statuses().filter(|status| {
         let ended = status.ended().is_some_and(|ended| ended.exit_code != 0);
-        ended && !(status.ready && status.state.running.is_some())
+        ended && !(pod.proves_ready(status) && status.state.running.is_some())
     });
     in_trouble.map(|status| key(pod, &status.name, status.restart_count > 0 && status.state.terminated.is_none()))
 }

@@ -55,6 +55,8 @@ pub(super) enum Cause {
     Refused { pod: String, by: By, message: String },
     /// Java's memory is used up: which one.
     OutOfMemory(String),
+    /// A directory that may not be written to, or what is in it not read.
+    Directory(String),
     /// A disk is full.
     DiskFull,
     /// An account may do all but clean up behind the job.
@@ -147,7 +149,7 @@ impl Cause {
             Self::Template | Self::DuplicateMount(_) | Self::UnnamedUser | Self::ConnectCore => 5,
             Self::AccountMissing(_) | Self::WebhookDenied(..) | Self::WebhookFailed(..) => 6,
             Self::Forbidden { .. } | Self::Refused { .. } => 7,
-            Self::OutOfMemory(_) | Self::DiskFull => 8,
+            Self::OutOfMemory(_) | Self::DiskFull | Self::Directory(_) => 8,
             Self::CleanupForbidden { .. } => 9,
             Self::Exception => 10,
         }
@@ -329,9 +331,45 @@ fn other(line: &str) -> Option<(Cause, usize)> {
     if let Some(place) = line.find("No space left on device") {
         return Some((Cause::DiskFull, place.saturating_sub(100)));
     }
+    if let Some((directory, place)) = directory(line) {
+        return Some((Cause::Directory(directory), place));
+    }
     let says_why = ["Exception in thread ", "Caused by: ", "Error: ", "error: "].iter().any(|it| line.starts_with(it))
         || is_exception(line);
     says_why.then_some((Cause::Exception, 0))
+}
+
+/// The directory that a program may not write to, as Java, Spark and Python say it, and where in the line they do.
+fn directory(line: &str) -> Option<(String, usize)> {
+    const TEMPORARY: &str = "Failed to create a temp directory (under ";
+    if let Some(place) = line.find(TEMPORARY) {
+        let (directory, _) = line[place + TEMPORARY.len()..].split_once(')')?;
+        return Some((directory.to_owned(), place));
+    }
+    let (place, file) = unwritable_file(line)?;
+    let (directory, _) = file.rsplit_once('/')?;
+    Some((if directory.is_empty() { "/" } else { directory }.to_owned(), place))
+}
+
+/// The file that may not be written, and where the line begins to say so. A bucket's is none: its exceptions have the same name.
+fn unwritable_file(line: &str) -> Option<(usize, &str)> {
+    for denied in ["Permission denied: '", "Read-only file system: '"] {
+        if let Some((head, rest)) = line.split_once(denied).filter(|(_, rest)| rest.starts_with('/')) {
+            return Some((head.len(), rest.split('\'').next()?));
+        }
+    }
+    let (place, exception) = ["AccessDeniedException: /", "FileSystemException: /", "FileNotFoundException: /"]
+        .into_iter()
+        .find_map(|name| Some((line.find(name)?, name)))?;
+    let said = &line[place + exception.len() - 1..];
+    if exception.starts_with("AccessDenied") {
+        // Of two files the second is where the first was to go.
+        return Some((place, said.split(" -> ").last()?.split(": ").next()?));
+    }
+    let file = [": Read-only file system", " (Permission denied)", " (Read-only file system)"]
+        .into_iter()
+        .find_map(|why| said.split_once(why))?;
+    Some((place, file.0))
 }
 
 /// `java.lang.IllegalStateException: why`, `py4j.protocol.Py4JJavaError: why`, `ValueError: why`.

@@ -63,7 +63,7 @@ pub(super) fn of<'a>(observed: &Observed, pod: &'a Pod) -> Stage<'a> {
         }
         if let (Some(running), Some(before)) = (&state.running, &status.last_state.terminated) {
             let is_young = observed.age(&running.started_at).is_some_and(|age| age < YOUNG);
-            if status.restart_count > 1 && is_young && !status.ready && before.exit_code != 0 {
+            if status.restart_count > 1 && is_young && !pod.proves_ready(status) && before.exit_code != 0 {
                 return Stage::Flapping(status, before);
             }
         }

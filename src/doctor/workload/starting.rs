@@ -6,7 +6,7 @@ use super::about::About;
 use crate::{
     doctor::{
         Cure, Evidence, Finding, Level, ObjectName, Symptom,
-        objects::{ContainerStatus, Event, Waiting},
+        objects::{ContainerStatus, Event, Terminated, Waiting},
     },
     policy::{nodes::Flag, values::quantity::Quantity},
 };
@@ -18,11 +18,8 @@ const PATIENCE: i64 = 120;
 pub(super) fn look(about: &About<'_>) -> Option<Finding> {
     let object = about.object();
     let events = about.events();
-    let full = |event: &&&Event| {
-        event.message.contains("no space left on device") || event.message.contains("cannot allocate memory")
-    };
-    if let Some(event) = events.iter().rev().find(full) {
-        return Some(no_space(about, event));
+    if let Some(event) = events.iter().rev().find(|event| is_of_space(&event.message)) {
+        return Some(no_space(about, Evidence::event(&object, &event.reason, &event.message)));
     }
     let of = |reason: &str| events.iter().rev().find(|event| event.reason == reason);
     let (symptom, problem, cure, event) = if let Some(event) = of("FailedMount").or_else(|| of("FailedAttachVolume")) {
@@ -42,10 +39,34 @@ pub(super) fn look(about: &About<'_>) -> Option<Finding> {
     Some(Finding { symptom, level: Level::Error, object, problem, evidence, cure })
 }
 
-/// The same words have three causes.
-fn no_space(about: &About<'_>, event: &Event) -> Finding {
+/// A container that the runtime could not start. Where nothing is started again this is how it ended, and it has said nothing.
+pub(super) fn not_started(about: &About<'_>, status: &ContainerStatus, ended: &Terminated) -> Option<Finding> {
+    if ended.reason != "StartError" {
+        return None;
+    }
     let object = about.object();
-    let mut evidence = vec![Evidence::event(&object, &event.reason, &event.message)];
+    let evidence = Evidence::field(&object, &format!("status, container {}", status.name), &ended.message);
+    if is_of_space(&ended.message) {
+        return Some(no_space(about, evidence));
+    }
+    Some(Finding {
+        symptom: Symptom::ContainerConfig,
+        level: Level::Error,
+        object,
+        problem: format!("the container runtime cannot start {}: {}", status.name, short(&ended.message)),
+        evidence: vec![evidence],
+        cure: describe(about, "Change what the message names, such as the command:"),
+    })
+}
+
+fn is_of_space(message: &str) -> bool {
+    message.contains("no space left on device") || message.contains("cannot allocate memory")
+}
+
+/// The same words have three causes.
+fn no_space(about: &About<'_>, said: Evidence) -> Finding {
+    let object = about.object();
+    let mut evidence = vec![said];
     let (symptom, problem, cure) = if let Some((path, written, right)) = tiny(about) {
         evidence.push(Evidence::field(&object, &path, &written));
         let field = path.rsplit('.').next().unwrap_or_default();
@@ -315,13 +336,7 @@ fn configuration(about: &About<'_>, status: &ContainerStatus, message: &str) -> 
         return (
             Symptom::ContainerConfig,
             format!("{} may not run as root, and its image says no other user", status.name),
-            Cure::of(
-                "Name the user; Spark's own is 185:",
-                about
-                    .patch(&json!({about.section(): {"podSecurityContext": {"runAsUser": 185}}}))
-                    .filter(|_| !about.is_connect())
-                    .unwrap_or_else(|| "securityContext: {runAsUser: 185}".to_owned()),
-            ),
+            Cure::of("Name the user; Spark's own is 185:", about.secure(&json!({"runAsUser": 185}))),
         );
     }
     (

@@ -210,8 +210,11 @@ fn a_server_that_flaps_is_a_warning_and_one_that_has_recovered_nothing() {
     };
     let flapping = ["warning container-failed Pod team-a/analytics-server: spark-kubernetes-driver ended with 101"];
     assert_eq!(all(&[server(5, 10, false)], &[]), flapping);
+    assert_eq!(all(&[server(5, 10, true)], &[]), flapping, "without a probe it is ready because it runs");
+    let mut probed = server(5, 10, true);
+    probed["spec"]["containers"][0]["readinessProbe"] = json!({"tcpSocket": {"port": 15002}});
     for (case, server) in [
-        ("is ready", server(5, 10, true)),
+        ("is ready", probed),
         ("runs for long", server(5, 600, false)),
         ("was started again once", server(1, 10, false)),
     ] {
@@ -270,6 +273,55 @@ fn cures_are_written_for_whoever_made_the_pod() {
     scheduled["metadata"]["ownerReferences"] = json!([{"kind": "ScheduledSparkApplication", "name": "nightly"}]);
     let copy = cure(&[scheduled]);
     assert!(copy.starts_with("kubectl patch scheduledsparkapplication nightly -n team-a --type merge -p '{\"spec\":{\"template\":{\"sparkConf\""), "{copy}");
+}
+
+#[test]
+fn a_container_that_could_not_be_started_has_its_words_in_the_status() {
+    let failed_with = |message: &str| {
+        let mut driver = pod("pi-driver", "driver", failed("driver", 128, "StartError"));
+        driver["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = message.into();
+        driver
+    };
+    for (message, expected) in [
+        (
+            "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: no space left on device",
+            "error no-space-to-start Pod team-a/pi-driver: the kubelet of node-1 finds no space to start it, and neither the pod nor the node says why",
+        ),
+        (
+            "exec: \"saprk\": executable file not found in $PATH",
+            "error container-config Pod team-a/pi-driver: the container runtime cannot start spark-kubernetes-driver: exec: \"saprk\": executable file not found in $PATH",
+        ),
+    ] {
+        assert_eq!(all(&[failed_with(message)], &[]), [expected], "{message}");
+    }
+}
+
+#[test]
+fn a_directory_is_cured_by_the_group_of_its_volume_or_by_a_volume() {
+    let cure = |mounts: Value, resources: &[Value]| {
+        let mut driver = pod("pi-driver", "driver", failed("driver", 1, "Error"));
+        driver["spec"]["securityContext"] = json!({"runAsUser": 185});
+        driver["spec"]["containers"][0]["volumeMounts"] = mounts;
+        let log = "java.nio.file.AccessDeniedException: /scratch/blockmgr-1";
+        let mut observed = observed(&[std::slice::from_ref(&driver), resources].concat());
+        observed.logs.insert(key(&Pod::read(driver).unwrap(), "spark-kubernetes-driver", false), Ok(log.to_owned()));
+        let mut findings = Vec::new();
+        pods(&observed, &mut findings);
+        let finding = findings.remove(0);
+        assert_eq!(finding.problem, "user 185 may not write to /scratch, or not read what is there");
+        finding.cure.copy
+    };
+    let volume = json!([{"name": "disk", "mountPath": "/scratch/"}]);
+    let patch = "kubectl patch sparkapplication pi -n team-a --type merge -p ";
+    assert_eq!(
+        cure(volume.clone(), &[application("FAILED", "")]),
+        format!("{patch}'{{\"spec\":{{\"driver\":{{\"podSecurityContext\":{{\"fsGroup\":185}}}}}}}}'")
+    );
+    for mounts in
+        [json!([]), json!([{"name": "other", "mountPath": "/scratch-2"}, {"name": "below", "mountPath": "/scratch/a"}])]
+    {
+        assert!(cure(mounts.clone(), &[]).ends_with("  mountPath: /scratch"), "{mounts}");
+    }
 }
 
 #[test]

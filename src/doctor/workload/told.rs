@@ -116,6 +116,7 @@ fn explained(cause: &Cause, about: &About<'_>) -> Option<(Symptom, String, Cure)
                 "",
             ),
         ),
+        Cause::Directory(directory) => directory_not_writable(directory, about),
         Cause::Exception => return None,
     })
 }
@@ -304,17 +305,37 @@ fn template(about: &About<'_>) -> (Symptom, String, Cure) {
 }
 
 fn unnamed(about: &About<'_>) -> (Symptom, String, Cure) {
-    let uid = about.pod.and_then(|pod| pod.json["spec"]["securityContext"]["runAsUser"].as_i64());
-    let uid = uid.map_or("the user".to_owned(), |uid| format!("user {uid}"));
-    let patch = json!({"server": {"template": {"spec": {"securityContext": {"runAsUser": 185}}}}});
+    let uid = about.user().map_or("the user".to_owned(), |uid| format!("user {uid}"));
     (
         Symptom::UnnamedUser,
         format!("{uid} of the pod has no name in the image, and Hadoop wants one"),
         Cure::of(
             "Run it as Spark's own user, 185. Where the platform chooses the user (OpenShift), use an image that has an entry for it in /etc/passwd.",
-            about.patch(&patch).unwrap_or_default(),
+            about.secure(&json!({"runAsUser": 185})),
         ),
     )
+}
+
+fn directory_not_writable(directory: &str, about: &About<'_>) -> (Symptom, String, Cure) {
+    let user = about.user().map_or("the pod's user".to_owned(), |user| format!("user {user}"));
+    let problem = format!("{user} may not write to {directory}, or not read what is there");
+    let cure = match about.volume_at(directory) {
+        Some(volume) => Cure::of(
+            format!(
+                "The volume {volume} is mounted there: give it to a group of the pod's; spark-admission does so for whatever is submitted \
+                 while it runs. A volume that is mounted read-only, and a kind that takes no group (NFS, hostPath), stay as they are."
+            ),
+            about.secure(&json!({"fsGroup": 185})),
+        ),
+        None => Cure::of(
+            "Mount a volume there; it hides what the image has there. Where the root file system is not read-only, the user for whom the image \
+             was made may write to it too: leave runAsUser out.",
+            format!(
+                "volumes:\n- name: writable\n  emptyDir: {{}}\nvolumeMounts:\n- name: writable\n  mountPath: {directory}"
+            ),
+        ),
+    };
+    (Symptom::DirectoryNotWritable, problem, cure)
 }
 
 fn connect_core(about: &About<'_>) -> Option<(Symptom, String, Cure)> {
