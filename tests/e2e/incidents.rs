@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cell::{Cell, Line, Packages, Row, Surroundings},
-    lane, manifest,
+    lane::{self, Finished},
+    manifest,
     node::{NODE, Node, machine::Machine},
     outcome::Outcome,
     platform::{OPERATORS, USERS},
@@ -29,16 +30,20 @@ pub fn broken_node_without(node: &Node) -> Result<()> {
         "an idle driver has {limits:?}"
     );
     break_file_system(node)?;
-    let outcome = outcome_of(node, DRIVER)?;
+    flag(node)?;
+    let result = run_alone(node, DRIVER)?;
     repair_file_system(node)?;
+    unflag(node)?;
+    let Finished { outcome, diagnosis, .. } = result;
     ensure!(outcome.to_string().contains("no space left on device"), "a driver on a broken node {outcome}");
+    ensure!(diagnosis.contains(&"broken-node".to_owned()), "a driver on a broken node: the doctor says {diagnosis:?}");
     Ok(())
 }
 
 /// The same with the webhook, which is told of the node by an event as GKE's nodes send it.
 pub fn broken_node_with(node: &Node) -> Result<String> {
     break_file_system(node)?;
-    node.kubectl_with(&["create", "-f", "-"], &broken_event()?.to_string())?;
+    flag(node)?;
     let flagged = || -> Result<bool> {
         let driver = idle_driver().to_string();
         let stored: Value = serde_json::from_str(
@@ -47,7 +52,7 @@ pub fn broken_node_with(node: &Node) -> Result<String> {
         Ok(stored["spec"]["containers"][0]["resources"]["limits"].is_null())
     };
     node.until("the webhook strips limits", flagged)?;
-    let outcome = outcome_of(node, DRIVER)?;
+    let outcome = run_alone(node, DRIVER)?.outcome;
     ensure!(outcome == Outcome::Ran, "a driver on a broken node {outcome}");
     let limits = limits_of_idle_driver(node)?;
     ensure!(
@@ -55,7 +60,7 @@ pub fn broken_node_with(node: &Node) -> Result<String> {
         "an idle driver has {limits:?}"
     );
     repair_file_system(node)?;
-    node.kubectl(&["-n", "default", "delete", "event", "file-system"])?;
+    unflag(node)?;
     Ok("on a node whose file system takes no limits: the driver ran, and its container's cgroup has no limit of cpu or memory; \
         without the webhook it did not start (`no space left on device`)"
         .to_owned())
@@ -74,9 +79,8 @@ pub fn mistakes_denied(node: &Node) -> Result<String> {
         .to_owned())
 }
 
-fn outcome_of(node: &Node, cell: Cell) -> Result<Outcome> {
-    let result = lane::run(node, &[cell])?.pop().context("one was run")?;
-    Ok(result.outcome)
+fn run_alone(node: &Node, cell: Cell) -> Result<Finished> {
+    lane::run(node, &[cell])?.pop().context("one was run")
 }
 
 /// The file that stands for the broken file system: see the wrapper of runc.
@@ -86,6 +90,17 @@ fn break_file_system(node: &Node) -> Result<()> {
 
 fn repair_file_system(node: &Node) -> Result<()> {
     Ok(fs::remove_file(node.machine.folder.join("broken"))?)
+}
+
+/// The event by which the node says that its file system is broken.
+fn flag(node: &Node) -> Result<()> {
+    node.kubectl_with(&["create", "-f", "-"], &broken_event()?.to_string())?;
+    Ok(())
+}
+
+fn unflag(node: &Node) -> Result<()> {
+    node.kubectl(&["-n", "default", "delete", "event", "file-system"])?;
+    Ok(())
 }
 
 fn broken_event() -> Result<Value> {
@@ -128,20 +143,24 @@ fn limits_of_idle_driver(node: &Node) -> Result<Limits> {
         .context("it runs")?
         .to_owned();
     let limits = Limits {
-        // Without a limit the kernel says the largest number of pages.
-        memory: cgroup_file(&id, "memory.limit_in_bytes")?.len() < 16,
-        cpu: cgroup_file(&id, "cpu.cfs_quota_us")? != "-1",
+        // Without a limit the first version of cgroups says the largest number of pages.
+        memory: cgroup_file(&id, "memory.limit_in_bytes", "memory.max")?
+            .parse()
+            .is_ok_and(|bytes: u64| bytes < 1 << 60),
+        cpu: !cgroup_file(&id, "cpu.cfs_quota_us", "cpu.max")?.starts_with(['-', 'm']),
         class: pod["status"]["qosClass"].as_str().unwrap_or_default().to_owned(),
     };
     node.kubectl(&["-n", USERS, "delete", "pod", "idle-driver", "--grace-period=1"])?;
     Ok(limits)
 }
 
-/// A file of a container's cgroup, wherever below the node's it is.
-fn cgroup_file(container: &str, name: &str) -> Result<String> {
-    let output = Command::new("find").args(["/sys/fs/cgroup/", "-path", &format!("*{container}/{name}")]).output()?;
+/// A file of a container's cgroup, wherever below the node's it is: as the first version of cgroups calls it, or the second.
+fn cgroup_file(container: &str, first: &str, second: &str) -> Result<String> {
+    let path = |name: &str| format!("*{container}/{name}");
+    let output =
+        Command::new("find").args(["/sys/fs/cgroup/", "-path", &path(first), "-o", "-path", &path(second)]).output()?;
     let found = String::from_utf8(output.stdout)?;
-    let file = found.lines().next().with_context(|| format!("no {name} of {container}"))?;
+    let file = found.lines().next().with_context(|| format!("no {first} or {second} of {container}"))?;
     Ok(fs::read_to_string(file)?.trim().to_owned())
 }
 
@@ -162,7 +181,7 @@ pub fn restart(node: &Node) -> Result<String> {
     node.until("submissions are taken again", taken)?;
     node.kubectl(&["-n", OPERATORS, "wait", "--for=condition=Available", "deployment", "--all", "--timeout=120s"])?;
     let taken_after = started.elapsed();
-    let outcome = outcome_of(node, cell)?;
+    let outcome = run_alone(node, cell)?.outcome;
     ensure!(outcome == Outcome::Ran, "submitted after the restart: {outcome}");
     ensure!(started.elapsed() < WAIT * 3, "the restart took {:?}", started.elapsed());
     Ok(format!(

@@ -1,8 +1,6 @@
 //! Runs scenarios on a node, a few at a time, each until its outcome is known.
 
 use std::{
-    net::{SocketAddr, TcpStream},
-    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -12,33 +10,25 @@ use serde_json::Value;
 
 use crate::{
     cell::Cell,
+    connect_client::{ConnectClient, answers},
     manifest,
     node::Node,
     outcome::{Outcome, Seen, see, telling},
 };
 
-/// How many run at once, on two cores.
+/// How many run at once, on two cores; not counting those in which nothing has happened for a while.
 const AT_ONCE: usize = 3;
+const IDLE: Duration = Duration::from_secs(30);
 const EVERY: Duration = Duration::from_secs(1);
 /// How long nothing may change until a scenario counts as one that never ends.
 const STANDSTILL: Duration = Duration::from_mins(2);
 /// How long one may take in all.
 const AT_MOST: Duration = Duration::from_secs(400);
-
-/// How long it may take from the word that a server is ready until it answers: kube-proxy has to hear of it too.
-const READY: Duration = Duration::from_secs(3);
-/// Where a Connect server listens.
-const PORT: u16 = 15002;
+/// How long the doctor is asked about one that failed, until it finds something: a server that was just started again is well for a moment.
+const DIAGNOSIS: Duration = Duration::from_secs(45);
 
 /// What the kubelet says of a container whose log it cannot find.
 const NO_LOG_YET: &str = "unable to retrieve container logs";
-
-const CLIENT: &str = "
-import sys
-from pyspark.sql import SparkSession
-session = SparkSession.builder.remote(sys.argv[1]).getOrCreate()
-print('counted', session.range(1000).count())
-";
 
 /// What became of a scenario.
 pub struct Finished {
@@ -63,6 +53,8 @@ struct Running {
     client_said: String,
     warnings: Vec<String>,
     was_ready: Option<bool>,
+    /// What became of it, and when that was seen.
+    outcome: Option<(Outcome, Instant)>,
 }
 
 /// Runs all of them; each is gone when the next takes its place. In the order in which they were given.
@@ -72,7 +64,7 @@ pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
     let mut running: Vec<Running> = Vec::new();
     let mut results = Vec::new();
     loop {
-        while running.len() < AT_ONCE
+        while running.iter().filter(|one| one.changed.elapsed() < IDLE).count() < AT_ONCE
             && let Some(cell) = waiting.next()
         {
             match submit(node, cell)? {
@@ -88,20 +80,12 @@ pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
         let objects = objects(node)?;
         let mut still = Vec::new();
         for mut one in running {
-            match one.advance(node, &client, &objects)? {
+            if one.outcome.is_none() {
+                one.outcome = one.advance(node, &client, &objects)?.map(|outcome| (outcome, Instant::now()));
+            }
+            match one.finished(node)? {
+                Some(result) => finish(node, &mut results, result)?,
                 None => still.push(one),
-                Some(outcome) => {
-                    let diagnosis = if outcome == Outcome::Ran { Vec::new() } else { diagnosis(node, one.cell)? };
-                    let result = Finished {
-                        cell: one.cell,
-                        outcome,
-                        took: one.started.elapsed(),
-                        diagnosis,
-                        warnings: std::mem::take(&mut one.warnings),
-                        was_ready: one.was_ready,
-                    };
-                    finish(node, &mut results, result)?;
-                }
             }
         }
         running = still;
@@ -159,6 +143,7 @@ fn submit(node: &Node, cell: Cell) -> Result<std::result::Result<Running, Finish
         client_said: String::new(),
         warnings,
         was_ready: None,
+        outcome: None,
     }))
 }
 
@@ -204,6 +189,23 @@ impl Running {
         Ok(Some(Outcome::Failed {
             place: format!("nothing changes ({})", self.state.trim()),
             message: self.last_event(node)?,
+        }))
+    }
+
+    /// What became of it and what the doctor says of that, as soon as both are known.
+    fn finished(&mut self, node: &Node) -> Result<Option<Finished>> {
+        let Some((outcome, since)) = &self.outcome else { return Ok(None) };
+        let diagnosis = if *outcome == Outcome::Ran { Vec::new() } else { diagnosis(node, self.cell)? };
+        if *outcome != Outcome::Ran && diagnosis.is_empty() && since.elapsed() < DIAGNOSIS {
+            return Ok(None);
+        }
+        Ok(Some(Finished {
+            cell: self.cell,
+            outcome: outcome.clone(),
+            took: since.duration_since(self.started),
+            warnings: std::mem::take(&mut self.warnings),
+            was_ready: self.was_ready,
+            diagnosis,
         }))
     }
 
@@ -283,47 +285,11 @@ fn diagnosis(node: &Node, cell: Cell) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether somebody listens at a server's address, at once or almost.
-fn answers(address: &str) -> Result<bool> {
-    let address = SocketAddr::new(address.parse()?, PORT);
-    let started = Instant::now();
-    while started.elapsed() < READY {
-        if TcpStream::connect_timeout(&address, READY).is_ok() {
-            return Ok(true);
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Ok(false)
-}
-
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(client) = &mut self.client {
             let _ = client.kill();
             let _ = client.wait();
         }
-    }
-}
-
-/// A Spark Connect client in Python.
-struct ConnectClient {
-    path: String,
-}
-
-impl ConnectClient {
-    fn find() -> Result<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/connect-client");
-        let output = Command::new(&script).stderr(Stdio::inherit()).output()?;
-        anyhow::ensure!(output.status.success(), "{} says above what is missing", script.display());
-        let said = String::from_utf8(output.stdout)?;
-        let folders: Vec<_> = said.lines().filter_map(|line| line.split_once('=')).map(|(_, path)| path).collect();
-        Ok(Self { path: folders.join(":") })
-    }
-
-    /// Has a client count the numbers to a thousand on the server's executors.
-    fn ask(&self, address: &str) -> Result<Child> {
-        let mut client = Command::new("timeout");
-        client.args(["120", "python3", "-c", CLIENT, &format!("sc://{address}:{PORT}")]).env("PYTHONPATH", &self.path);
-        Ok(client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
     }
 }

@@ -7,8 +7,10 @@
 //! manifest   what its user submits, with what is wished for around it (wishes)
 //! scenarios  which ones are run, and what must become of them
 //! lane       runs scenarios, a few at a time
+//! connect_client  asks a Connect server to compute
 //! outcome    what became of one, read from the cluster
 //! incidents  what happens to the node
+//! examples   those of the platform's chart
 //! crowd      many applications at once
 //! measured   what is measured
 //! proof      the page that `make proof` writes
@@ -17,7 +19,9 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes what is not marked as a test for no test")]
 
 mod cell;
+mod connect_client;
 mod crowd;
+mod examples;
 mod incidents;
 mod lane;
 mod manifest;
@@ -134,7 +138,7 @@ impl Course<'_> {
     }
 
     fn cells(&self) -> Vec<Cell> {
-        let listed = || CELLS.iter().chain(&FAILURES).map(|scenario| scenario.cell);
+        let listed = || FAILURES.iter().chain(&CELLS).map(|scenario| scenario.cell);
         let mut cells: Vec<_> = listed().collect();
         if self.wanted.proof {
             cells.extend(pairwise().into_iter().filter(|cell| !listed().any(|listed| listed == *cell)));
@@ -160,6 +164,7 @@ impl Course<'_> {
         ))?;
         measured::full_volume(self.node)?.into_iter().try_for_each(&mut note)?;
         note(incidents::broken_node_with(self.node)?)?;
+        note(examples::run(self.node, &self.platform)?)?;
         note(crowd::burst(self.node, 10)?)?;
         note(crowd::while_updated(self.node, &self.platform, while_updated, &DENYING)?)?;
         note(incidents::mistakes_denied(self.node)?)?;
@@ -211,11 +216,12 @@ fn wrong(without: &[Finished], with: &[Finished]) -> Vec<String> {
 fn otherwise(scenario: &Scenario, without: &Finished, with: &Finished) -> Vec<String> {
     let name = scenario.cell.name();
     let mut wrong = Vec::new();
-    if !scenario.without.holds(&without.outcome) {
-        wrong.push(format!("{name} without the webhook: {}", without.outcome));
-    }
-    if !scenario.with.holds(&with.outcome) {
-        wrong.push(format!("{name} with the webhook: {}", with.outcome));
+    for (expected, seen, lane) in [(scenario.without, without, "without"), (scenario.with, with, "with")] {
+        if !expected.holds(&seen.outcome) {
+            wrong.push(format!("{name} {lane} the webhook: {}", seen.outcome));
+        } else if !expected.is_found(&seen.diagnosis) {
+            wrong.push(format!("{name} {lane} the webhook: the doctor says of that {:?}", seen.diagnosis));
+        }
     }
     if !scenario.warned.is_empty() && !with.warnings.iter().any(|warning| warning.contains(scenario.warned)) {
         wrong.push(format!("{name}: nothing warns of {}: {:?}", scenario.warned, with.warnings));

@@ -1,9 +1,11 @@
 //! The platform as its chart installs it: the operator, users' accounts and, at first without and then with it, the webhook.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
-use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use anyhow::{Result, ensure};
 
 use crate::node::Node;
 
@@ -22,8 +24,6 @@ pub const RESTRICTED: &str = "restricted";
 pub const NO_ROLE: &str = "bare";
 /// Nobody has told the operator of it.
 pub const UNWATCHED: &str = "team-new";
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The platform's chart with what it depends on, in the folder of a node.
 pub struct Platform<'a> {
@@ -49,22 +49,19 @@ impl<'a> Platform<'a> {
         Ok(Self { node, chart: chart.to_string_lossy().into_owned() })
     }
 
-    /// The image of the webhook, of the static binary.
+    /// The image of the webhook, as it is published.
     pub fn import_webhook(&self) -> Result<()> {
-        let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/static/spark-admission");
-        let folder = self.node.machine.folder.join("image");
-        fs::create_dir_all(&folder)?;
-        fs::copy(&binary, folder.join("spark-admission"))
-            .with_context(|| format!("no {}: make static-binary", binary.display()))?;
-        let images = json!([{
-            "name": format!("ghcr.io/spark-admission/spark-admission:{VERSION}"), "layers": ["layer.tar"],
-            "config": {"User": "65532:65532", "Entrypoint": ["/spark-admission"], "Cmd": ["serve"]}
-        }]);
-        fs::write(folder.join("images.json"), images.to_string())?;
-        let script = r#"tar --owner=0 --group=0 -cf layer.tar spark-admission && python3 "$0/tests/e2e/images/archive.py" image.tar <images.json"#;
-        let made = Command::new("sh").args(["-c", script, env!("CARGO_MANIFEST_DIR")]).current_dir(&folder).status()?;
-        ensure!(made.success(), "cannot make the image of the webhook");
-        self.node.import(&folder.join("image.tar"))
+        let archive = self.node.machine.folder.join("image.tar");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/image");
+        let output = Command::new(script).arg(&archive).stderr(Stdio::inherit()).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success() && said.starts_with("image="), "{script}: {said}");
+        self.node.import(&archive)
+    }
+
+    /// The path of one of its examples.
+    pub fn example(&self, file: &str) -> String {
+        format!("{}/examples/{file}", self.chart)
     }
 
     /// Installs or upgrades the release, with these values besides, and waits until it is ready. The operator submits four applications

@@ -29,8 +29,8 @@ pub struct Scenario {
 #[derive(Clone, Copy)]
 pub enum Expected {
     Ran,
-    /// Later, and where or with what message holds this text.
-    Failed(&'static str),
+    /// Later, and where or with what message holds the first text; the doctor calls that the second.
+    Failed(&'static str, &'static str),
     /// At the submission, with a message that holds this text.
     Refused(&'static str),
 }
@@ -41,18 +41,25 @@ impl Expected {
     pub fn holds(self, outcome: &Outcome) -> bool {
         match (self, outcome) {
             (Self::Ran, Outcome::Ran) => true,
-            (Self::Failed(text), Outcome::Failed { .. }) | (Self::Refused(text), Outcome::Refused(_)) => {
+            (Self::Failed(text, _), Outcome::Failed { .. }) | (Self::Refused(text), Outcome::Refused(_)) => {
                 outcome.to_string().contains(text)
             }
             _ => false,
         }
     }
+
+    /// Whether the doctor's findings have the one that is expected.
+    pub fn is_found(self, diagnosis: &[String]) -> bool {
+        match self {
+            Self::Failed(_, symptom) => diagnosis.iter().any(|found| found == symptom),
+            Self::Ran | Self::Refused(_) => true,
+        }
+    }
 }
 
-/// What the operator's own Ivy says, which resolves packages before it submits.
-const OPERATORS_IVY: &str = "/home/spark/.ivy2";
-/// What that of an image without a home says: 3.5.7.
-const NO_HOME: &str = "/nonexistent/.ivy2";
+/// The operator's own Ivy, which resolves packages before it submits: its image has no home for it.
+const NO_HOME: Expected = Failed("/home/spark/.ivy2", "ivy-not-writable");
+const NO_CONNECT: Expected = Failed("SparkConnectServer", "connect-class-missing");
 
 const fn scenario(
     (row, line, packages, surroundings): (Row, Line, Packages, Surroundings),
@@ -69,34 +76,45 @@ const fn warned(scenario: Scenario, warned: &'static str) -> Scenario {
 /// The scenarios of `make e2e`: each row, each column, and what both do to each other.
 pub const CELLS: [Scenario; 13] = [
     scenario((Scala, Three, No, Plain), Ran, Ran),
-    scenario((Python, Three, Deps, Plain), Failed(OPERATORS_IVY), Ran),
-    scenario((Scala, Four, Conf, OtherUser), Failed(OPERATORS_IVY), Ran),
-    scenario((Scheduled, Four, Deps, RootInit), Failed(OPERATORS_IVY), Ran),
-    scenario((Connect, Three, No, Plain), Failed("SparkConnectServer"), Ran),
+    scenario((Python, Three, Deps, Plain), NO_HOME, Ran),
+    scenario((Scala, Four, Conf, OtherUser), NO_HOME, Ran),
+    scenario((Scheduled, Four, Deps, RootInit), NO_HOME, Ran),
+    scenario((Connect, Three, No, Plain), NO_CONNECT, Ran),
     scenario((Connect, Three, No, ConnectInImage), Ran, Ran),
-    scenario((Submit, Three, Conf, ReadOnlyRoot), Failed(OPERATORS_IVY), Ran),
-    scenario((Notebook, Three, Conf, Plain), Failed(OPERATORS_IVY), Ran),
-    scenario((Scala, Three, Deps, UnnamedUser), Failed(OPERATORS_IVY), Ran),
-    scenario((Scala, Three, Deps, Limited), Failed(OPERATORS_IVY), Ran),
+    scenario((Submit, Three, Conf, ReadOnlyRoot), NO_HOME, Ran),
+    scenario((Notebook, Three, Conf, Plain), NO_HOME, Ran),
+    scenario((Scala, Three, Deps, UnnamedUser), NO_HOME, Ran),
+    scenario((Scala, Three, Deps, Limited), NO_HOME, Ran),
     scenario((Python, Four, OwnIvy, Restricted), Ran, Ran),
-    scenario((Scala, Three, No, ForeignClaim), Failed("AccessDeniedException: /scratch"), Ran),
-    scenario((Scala, Four, Large, Plain), Failed(OPERATORS_IVY), Ran),
+    scenario(
+        (Scala, Three, No, ForeignClaim),
+        Failed("AccessDeniedException: /scratch", "directory-not-writable"),
+        Ran,
+    ),
+    scenario((Scala, Four, Large, Plain), NO_HOME, Ran),
 ];
 
-/// The platform's failures: what goes wrong on every platform one day.
+/// The platform's failures: what goes wrong on every platform one day. Those come first in which nothing ever happens.
 pub const FAILURES: [Scenario; 8] = [
-    scenario((Connect, Four, No, NoExecutorTemplate), Failed("nothing changes"), Ran),
-    warned(scenario((Connect, Three, No, MemoryMistake), Failed("no space left on device"), Ran), "512Mi"),
-    warned(scenario((Scala, Three, Conf, SizeMistake), Failed("No space left on device"), Ran), "512Mi"),
-    scenario((Connect, Three, No, SmallCache), Failed("SparkConnectServer"), Failed("No space left on device")),
-    scenario((Scala, Three, No, ReadOnlyEverything), Failed("temp directory"), Failed("temp directory")),
-    scenario((Scala, Three, No, UnwatchedNamespace), Failed("nothing changes"), Refused("namespace-not-watched")),
+    scenario((Connect, Four, No, NoExecutorTemplate), Failed("nothing changes", "executor-template-unusable"), Ran),
     warned(
-        scenario((Scala, Three, No, MissingAccount), Failed("spark-drvier"), Failed("spark-drvier")),
-        "spark-drvier",
+        scenario((Connect, Three, No, MemoryMistake), Failed("no space left on device", "memory-in-bytes"), Ran),
+        "512Mi",
     ),
-    warned(scenario((Scala, Three, No, NoRole), Failed("forbidden"), Failed("forbidden")), "driver-permissions"),
+    scenario(
+        (Scala, Three, No, UnwatchedNamespace),
+        Failed("nothing changes", "namespace-not-watched"),
+        Refused("namespace-not-watched"),
+    ),
+    warned(scenario((Scala, Three, Conf, SizeMistake), Failed("No space left on device", "ivy-full"), Ran), "512Mi"),
+    scenario((Connect, Three, No, SmallCache), NO_CONNECT, Failed("No space left on device", "ivy-full")),
+    scenario((Scala, Three, No, ReadOnlyEverything), NO_TEMPORARY, NO_TEMPORARY),
+    warned(scenario((Scala, Three, No, MissingAccount), NO_ACCOUNT, NO_ACCOUNT), "spark-drvier"),
+    warned(scenario((Scala, Three, No, NoRole), NO_RIGHT, NO_RIGHT), "driver-permissions"),
 ];
+const NO_TEMPORARY: Expected = Failed("temp directory", "directory-not-writable");
+const NO_ACCOUNT: Expected = Failed("spark-drvier", "service-account-missing");
+const NO_RIGHT: Expected = Failed("forbidden", "driver-permissions");
 
 const ROWS: [Row; 6] = [Scala, Python, Scheduled, Connect, Submit, Notebook];
 const LINES: [Line; 2] = [Three, Four];

@@ -144,6 +144,12 @@ impl Node {
         Ok(())
     }
 
+    /// Gives an image another name.
+    pub fn tag(&self, image: &str, name: &str) -> Result<()> {
+        done(self.ctr()?.args(["images", "tag", "--force", image, name]))?;
+        Ok(())
+    }
+
     fn ctr(&self) -> Result<Command> {
         Ok(self.machine.packaged("ctr")?.args_of(&["--address", "containerd.sock", "--namespace", "k8s.io"]))
     }

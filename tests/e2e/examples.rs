@@ -1,0 +1,54 @@
+//! The examples of the platform's chart, as whoever has just installed it applies them.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    connect_client::ConnectClient,
+    node::Node,
+    platform::{Platform, USERS},
+};
+
+/// Applications that come to an end: their files, and their names.
+const APPLICATIONS: [(&str, &str); 2] = [("spark-pi.yaml", "spark-pi"), ("pyspark-with-packages.yaml", "pyspark-pi")];
+const SERVER: (&str, &str) = ("spark-connect-server.yaml", "spark-connect");
+
+/// Applies them as they are, and has a client compute on the server.
+pub fn run(node: &Node, platform: &Platform<'_>) -> Result<String> {
+    // The tag of the official image that has Python in it, as ours has.
+    node.tag("docker.io/apache/spark:3.5.7", "docker.io/apache/spark:3.5.7-python3")?;
+    let started = Instant::now();
+    for (file, name) in APPLICATIONS {
+        let state = || {
+            node.kubectl(&[
+                "-n",
+                USERS,
+                "get",
+                "sparkapplication",
+                name,
+                "-o",
+                "jsonpath={.status.applicationState.state}",
+            ])
+        };
+        node.kubectl(&["apply", "-f", &platform.example(file)])?;
+        node.until(&format!("{file} has ended"), || Ok(["COMPLETED", "FAILED"].contains(&state()?.as_str())))?;
+        ensure!(state()? == "COMPLETED", "{file}: {}", state()?);
+    }
+    let (file, name) = SERVER;
+    node.kubectl(&["apply", "-f", &platform.example(file)])?;
+    let state = ["-n", USERS, "get", "sparkconnect", name, "-o", "jsonpath={.status.state}"];
+    node.until(&format!("{file} is ready"), || Ok(node.kubectl(&state)? == "Ready"))?;
+    let service = format!("{name}-server");
+    let address = node.kubectl(&["-n", USERS, "get", "service", &service, "-o", "jsonpath={.spec.clusterIP}"])?;
+    let client = ConnectClient::find()?.ask(&address)?.wait_with_output().context("the client is there")?;
+    ensure!(client.status.success(), "{file}: {}", String::from_utf8_lossy(&client.stderr));
+    for (file, _) in APPLICATIONS.iter().chain([&SERVER]) {
+        node.kubectl(&["delete", "--wait=false", "-f", &platform.example(file)])?;
+    }
+    node.kubectl(&["-n", USERS, "delete", "pod", &service, "--ignore-not-found", "--wait=false", "--grace-period=1"])?;
+    Ok(format!(
+        "the examples of the platform's chart, as they are: the applications ran, and a client computed on the server, after {} s in all",
+        started.elapsed().as_secs()
+    ))
+}
