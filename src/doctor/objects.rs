@@ -480,10 +480,12 @@ impl Pod {
         self.status.init_container_statuses.iter().chain(&self.status.container_statuses)
     }
 
-    /// A container of the pod's spec.
+    /// A container or init container of the pod's spec.
     #[must_use]
     pub fn container(&self, name: &str) -> Option<&Value> {
-        self.json["spec"]["containers"].as_array()?.iter().find(|container| container["name"] == *name)
+        let lists = ["containers", "initContainers"].into_iter();
+        let mut all = lists.filter_map(|list| self.json["spec"][list].as_array()).flatten();
+        all.find(|container| container["name"] == *name)
     }
 
     /// Whether a container is ready because a probe says so: without one every container is that runs, even for a moment.

@@ -255,7 +255,7 @@ fn cases() -> Vec<Case> {
         with_volume.finds("error oom-killed: the kernel ended spark-kubernetes-driver: its limit is 1408 MiB", "memoryOverhead"),
         Case::new("killed").failed(137, "Error").says(noise(10)).finds("error killed:", "kubectl describe pod killed"),
         Case::new("own-error").failed(1, "Error").says("Traceback (most recent call last):\n  File \"/app/job.py\", line 2\nValueError: no such report\n").finds("error container-failed: spark-kubernetes-driver ended with 1: ValueError: no such report", "kubectl logs own-error"),
-        Case::new("foreign-disk").failed(1, "Error").says("java.nio.file.AccessDeniedException: /scratch/blockmgr-536c51b0\n").finds("error directory-not-writable: the pod's user may not write to /scratch", "mountPath: /scratch"),
+        Case::new("read-only-root").failed(1, "Error").says("Exception in thread \"main\" java.nio.file.FileSystemException: /opt/spark/work-dir/a.jar: Read-only file system\n").finds("error directory-not-writable: /opt/spark/work-dir is read-only", "mountPath: /opt/spark/work-dir"),
         Case::new("silent").failed(3, "Error").finds("error container-failed: spark-kubernetes-driver ended with 3", "kubectl logs silent"),
         Case::new("loud").failed(1, "Error").says([b"\xff\xfe\x1b[31m".to_vec(), noise(3).into_bytes(), vec![b'x'; 2 << 20], b"\n".to_vec(), noise(12).into_bytes(), b"Invalid maximum heap size: \x1b[1m-Xmx512Mi\x1b[0m\n".to_vec(), noise(10).into_bytes()].concat())
             .finds("error heap-size: Java does not read 512Mi as a heap's size", "spark.driver.memory=512m"),

@@ -154,11 +154,15 @@ impl<'a> About<'a> {
     /// The command that sets fields of the pod's security context; where there is none, what to write into the pod or its template.
     pub(super) fn secure(&self, context: &Value) -> String {
         let section = self.section();
-        let spec = if self.is_connect() {
+        let mut spec = if self.is_connect() {
             json!({section: {"template": {"spec": {"securityContext": context}}}})
         } else {
             json!({section: {"podSecurityContext": context}})
         };
+        // An executor's template is of no use to Spark without it.
+        if self.is_connect() && self.is_executor() && self.spec("/executor/template/spec/containers").is_none() {
+            spec[section]["template"]["spec"]["containers"] = json!([{"name": EXECUTOR_CONTAINER}]);
+        }
         self.patch(&spec).unwrap_or_else(|| format!("securityContext: {context}"))
     }
 
@@ -222,20 +226,12 @@ impl<'a> About<'a> {
         self.spec("/sparkConf")?.get(key)?.as_str()
     }
 
-    /// The user of the pod, where it says which.
+    /// The user that Spark's container runs as, where it or the pod says so.
     pub(super) fn user(&self) -> Option<i64> {
-        self.pod?.json["spec"]["securityContext"]["runAsUser"].as_i64()
-    }
-
-    /// The volume that Spark's container has mounted at a directory or above it.
-    pub(super) fn volume_at(&self, directory: &str) -> Option<&'a str> {
-        let own = self.pod?.container(&self.container()?.name)?;
-        let mounts = own["volumeMounts"].as_array()?.iter();
-        let is_above = |mount: &&Value| {
-            let rest = directory.strip_prefix(path_of(mount));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        mounts.filter(is_above).max_by_key(|mount| path_of(mount).len())?["name"].as_str()
+        let pod = self.pod?;
+        let own = self.container().and_then(|container| pod.container(&container.name)).unwrap_or(&Value::Null);
+        let user = |place: &Value| place["securityContext"]["runAsUser"].as_i64();
+        user(own).or_else(|| user(&pod.json["spec"]))
     }
 
     /// The account that the pod runs as, where it says so.
@@ -243,11 +239,6 @@ impl<'a> About<'a> {
         let account = &self.pod?.spec.service_account_name;
         (!account.is_empty()).then(|| ObjectName::of("ServiceAccount", self.namespace(), account))
     }
-}
-
-/// Where a volume is mounted.
-fn path_of(mount: &Value) -> &str {
-    mount["mountPath"].as_str().unwrap_or_default().trim_end_matches('/')
 }
 
 /// Whether a pod was made of a resource.

@@ -9,12 +9,14 @@
 //! submission  the operator could not submit an application
 //! checks      what would be refused or warned about if it were submitted now
 //! unanswered  the operator says nothing of a Connect server
+//! directory   what may not be written to
 //! about       whose it is, and the commands that change what it came from
 //! ```
 //! A workload that is well is silent, whatever its events and logs say of earlier.
 
 mod about;
 mod checks;
+mod directory;
 mod ended;
 mod executors;
 mod memory;
@@ -123,19 +125,21 @@ pub(super) fn explains(observed: &Observed, resource: &Resource) -> bool {
 /// The logs that findings are made of: only of pods that are in trouble, since each is a request. Those come first that ended.
 #[must_use]
 pub fn logs_wanted(pods: &[Pod]) -> Vec<LogKey> {
-    let running = pods.iter().filter(|pod| executors::lacks_executors(pods, pod)).filter_map(|pod| {
+    let lacking = pods.iter().filter(|pod| executors::lacks_executors(pods, pod)).filter_map(|pod| {
         let running = pod.statuses().find(|status| status.state.running.is_some())?;
         Some(key(pod, &running.name, false))
     });
+    let of = |is_running: bool| pods.iter().flat_map(move |pod| logs_of(pod, is_running));
     let mut seen = HashSet::new();
-    pods.iter().flat_map(logs_of).chain(running).filter(|key| seen.insert(key.clone())).collect()
+    of(false).chain(lacking).chain(of(true)).filter(|key| seen.insert(key.clone())).collect()
 }
 
 /// A container that has ended badly, or is being started again and again, has said why: before the restart, where it was restarted.
-fn logs_of(pod: &Pod) -> impl Iterator<Item = LogKey> {
-    let in_trouble = pod.statuses().filter(|status| {
+fn logs_of(pod: &Pod, is_running: bool) -> impl Iterator<Item = LogKey> {
+    let in_trouble = pod.statuses().filter(move |status| {
         let ended = status.ended().is_some_and(|ended| ended.exit_code != 0);
-        ended && !(pod.proves_ready(status) && status.state.running.is_some())
+        let is_well = status.state.running.is_some() && pod.proves_ready(status);
+        ended && !is_well && status.state.running.is_some() == is_running
     });
     in_trouble.map(|status| key(pod, &status.name, status.restart_count > 0 && status.state.terminated.is_none()))
 }

@@ -55,15 +55,20 @@ pub(super) enum Cause {
     Refused { pod: String, by: By, message: String },
     /// Java's memory is used up: which one.
     OutOfMemory(String),
-    /// A directory that may not be written to, or what is in it not read.
-    Directory(String),
     /// A disk is full.
     DiskFull,
     /// An account may do all but clean up behind the job.
     CleanupForbidden { account: String, rules: BTreeSet<Rule> },
+    /// A directory that may not be written to, or what is in it not read.
+    Directory { path: String, is_read_only: bool },
     /// Something else, in its own words.
     Exception,
 }
+
+/// The rank of an exception: a program may have caught it and gone on.
+const LAST_COUNTS: u8 = 10;
+/// Where Spark's programs run in their image: paths that are not absolute begin there.
+const WORK_DIR: &str = "/opt/spark/work-dir";
 
 /// What the API server refuses a pod by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +140,7 @@ impl Before {
 impl Cause {
     /// Of two of a rank the first counts; but what an application says last is why it ended.
     fn explains_more_than(&self, other: &Self) -> bool {
-        self.rank() < other.rank() || (*self == Self::Exception && *other == Self::Exception)
+        self.rank() < other.rank() || (self.rank() == LAST_COUNTS && other.rank() == LAST_COUNTS)
     }
 
     /// What explains more is smaller.
@@ -149,9 +154,9 @@ impl Cause {
             Self::Template | Self::DuplicateMount(_) | Self::UnnamedUser | Self::ConnectCore => 5,
             Self::AccountMissing(_) | Self::WebhookDenied(..) | Self::WebhookFailed(..) => 6,
             Self::Forbidden { .. } | Self::Refused { .. } => 7,
-            Self::OutOfMemory(_) | Self::DiskFull | Self::Directory(_) => 8,
+            Self::OutOfMemory(_) | Self::DiskFull => 8,
             Self::CleanupForbidden { .. } => 9,
-            Self::Exception => 10,
+            Self::Directory { .. } | Self::Exception => LAST_COUNTS,
         }
     }
 }
@@ -331,45 +336,45 @@ fn other(line: &str) -> Option<(Cause, usize)> {
     if let Some(place) = line.find("No space left on device") {
         return Some((Cause::DiskFull, place.saturating_sub(100)));
     }
-    if let Some((directory, place)) = directory(line) {
-        return Some((Cause::Directory(directory), place));
+    if let Some((path, is_read_only, place)) = directory(line) {
+        return Some((Cause::Directory { path, is_read_only }, place));
     }
     let says_why = ["Exception in thread ", "Caused by: ", "Error: ", "error: "].iter().any(|it| line.starts_with(it))
         || is_exception(line);
     says_why.then_some((Cause::Exception, 0))
 }
 
-/// The directory that a program may not write to, as Java, Spark and Python say it, and where in the line they do.
-fn directory(line: &str) -> Option<(String, usize)> {
+/// The directory that a program may not write to, as Java, Spark and Python say it; whether it is read-only; where in the line they say so.
+fn directory(line: &str) -> Option<(String, bool, usize)> {
     const TEMPORARY: &str = "Failed to create a temp directory (under ";
     if let Some(place) = line.find(TEMPORARY) {
-        let (directory, _) = line[place + TEMPORARY.len()..].split_once(')')?;
-        return Some((directory.to_owned(), place));
+        let (path, _) = line[place + TEMPORARY.len()..].split_once(')')?;
+        let path = if path.starts_with('/') { path } else { WORK_DIR };
+        return Some((path.to_owned(), false, place));
     }
-    let (place, file) = unwritable_file(line)?;
-    let (directory, _) = file.rsplit_once('/')?;
-    Some((if directory.is_empty() { "/" } else { directory }.to_owned(), place))
+    let (file, place) = unwritable_file(line)?;
+    let (path, _) = file.rsplit_once('/')?;
+    // Below the root there is nothing for programs to write, and nothing to be mounted on it.
+    (!path.is_empty()).then(|| (path.to_owned(), line.contains("Read-only file system"), place))
 }
 
-/// The file that may not be written, and where the line begins to say so. A bucket's is none: its exceptions have the same name.
-fn unwritable_file(line: &str) -> Option<(usize, &str)> {
-    for denied in ["Permission denied: '", "Read-only file system: '"] {
-        if let Some((head, rest)) = line.split_once(denied).filter(|(_, rest)| rest.starts_with('/')) {
-            return Some((head.len(), rest.split('\'').next()?));
-        }
-    }
-    let (place, exception) = ["AccessDeniedException: /", "FileSystemException: /", "FileNotFoundException: /"]
-        .into_iter()
-        .find_map(|name| Some((line.find(name)?, name)))?;
-    let said = &line[place + exception.len() - 1..];
-    if exception.starts_with("AccessDenied") {
-        // Of two files the second is where the first was to go.
-        return Some((place, said.split(" -> ").last()?.split(": ").next()?));
-    }
-    let file = [": Read-only file system", " (Permission denied)", " (Read-only file system)"]
-        .into_iter()
-        .find_map(|why| said.split_once(why))?;
-    Some((place, file.0))
+/// The file that may not be written, and where in the line that is said. A bucket's is none, though its exceptions have the same name.
+fn unwritable_file(line: &str) -> Option<(&str, usize)> {
+    let is_denied =
+        ["AccessDeniedException: ", "Permission denied", "Read-only file system"].iter().any(|it| line.contains(it));
+    let says = [
+        "AccessDeniedException: /",
+        "FileSystemException: /",
+        "FileNotFoundException: /",
+        "Permission denied: '/",
+        "Read-only file system: '/",
+    ];
+    let (place, words) = says.into_iter().find_map(|words| Some((line.find(words)?, words))).filter(|_| is_denied)?;
+    // In a log of JSON lines the next line of the trace follows a backslash.
+    let said = line[place + words.len() - 1..].split(['\'', '"', '\\']).next()?;
+    // Of two files the second is where the first was to go.
+    let file = said.split(" -> ").last()?;
+    Some((file.split([':', '(']).next()?.trim_end(), place))
 }
 
 /// `java.lang.IllegalStateException: why`, `py4j.protocol.Py4JJavaError: why`, `ValueError: why`.

@@ -18,7 +18,7 @@ const PATIENCE: i64 = 120;
 pub(super) fn look(about: &About<'_>) -> Option<Finding> {
     let object = about.object();
     let events = about.events();
-    if let Some(event) = events.iter().rev().find(|event| is_of_space(&event.message)) {
+    if let Some(event) = events.iter().rev().find(|event| is_of_space(about, &event.message)) {
         return Some(no_space(about, Evidence::event(&object, &event.reason, &event.message)));
     }
     let of = |reason: &str| events.iter().rev().find(|event| event.reason == reason);
@@ -46,7 +46,7 @@ pub(super) fn not_started(about: &About<'_>, status: &ContainerStatus, ended: &T
     }
     let object = about.object();
     let evidence = Evidence::field(&object, &format!("status, container {}", status.name), &ended.message);
-    if is_of_space(&ended.message) {
+    if is_of_space(about, &ended.message) {
         return Some(no_space(about, evidence));
     }
     Some(Finding {
@@ -59,8 +59,12 @@ pub(super) fn not_started(about: &About<'_>, status: &ContainerStatus, ended: &T
     })
 }
 
-fn is_of_space(message: &str) -> bool {
-    message.contains("no space left on device") || message.contains("cannot allocate memory")
+/// Whether something finds no room, in memory or on a disk.
+fn is_of_space(about: &About<'_>, message: &str) -> bool {
+    let says = |words: &str| message.contains(words);
+    says("no space left on device")
+        || says("cannot allocate memory")
+        || (says("memory limit too low") && tiny(about).is_some())
 }
 
 /// The same words have three causes.
@@ -232,6 +236,9 @@ pub(super) fn waiting(about: &About<'_>, status: &ContainerStatus, waiting: &Wai
     let said: Vec<&String> = said.filter(|message| !message.starts_with("Error: ")).collect();
     if let Some(message) = said.last() {
         evidence.push(Evidence::event(&object, "Failed", message));
+    }
+    if reason == "RunContainerError" && is_of_space(about, &waiting.message) {
+        return Some(no_space(about, evidence.remove(0)));
     }
     let all = said.iter().fold(waiting.message.clone(), |all, message| all + " " + message);
     let (symptom, problem, cure) = match reason {

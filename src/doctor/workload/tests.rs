@@ -297,30 +297,49 @@ fn a_container_that_could_not_be_started_has_its_words_in_the_status() {
 }
 
 #[test]
-fn a_directory_is_cured_by_the_group_of_its_volume_or_by_a_volume() {
-    let cure = |mounts: Value, resources: &[Value]| {
+fn a_directory_is_cured_by_what_is_mounted_there() {
+    let claim = json!({"persistentVolumeClaim": {"claimName": "disk"}});
+    let cure = |why: &str, mounts: &[(&str, &str)], volume: &Value, group: Value| {
         let mut driver = pod("pi-driver", "driver", failed("driver", 1, "Error"));
-        driver["spec"]["securityContext"] = json!({"runAsUser": 185});
-        driver["spec"]["containers"][0]["volumeMounts"] = mounts;
-        let log = "java.nio.file.AccessDeniedException: /scratch/blockmgr-1";
-        let mut observed = observed(&[std::slice::from_ref(&driver), resources].concat());
-        observed.logs.insert(key(&Pod::read(driver).unwrap(), "spark-kubernetes-driver", false), Ok(log.to_owned()));
+        driver["spec"]["securityContext"] = json!({"runAsUser": 185, "fsGroup": group});
+        let mounts: Vec<_> = mounts.iter().map(|(name, path)| json!({"name": name, "mountPath": path})).collect();
+        driver["spec"]["containers"][0]["volumeMounts"] = json!(mounts);
+        driver["spec"]["volumes"] = json!([volume]);
+        driver["spec"]["volumes"][0]["name"] = "disk".into();
+        let mut observed = observed(&[driver.clone(), application("FAILED", "")]);
+        observed.logs.insert(key(&Pod::read(driver).unwrap(), "spark-kubernetes-driver", false), Ok(why.to_owned()));
         let mut findings = Vec::new();
         pods(&observed, &mut findings);
         let finding = findings.remove(0);
-        assert_eq!(finding.problem, "user 185 may not write to /scratch, or not read what is there");
-        finding.cure.copy
+        (finding.problem, finding.cure.copy)
     };
-    let volume = json!([{"name": "disk", "mountPath": "/scratch/"}]);
-    let patch = "kubectl patch sparkapplication pi -n team-a --type merge -p ";
-    assert_eq!(
-        cure(volume.clone(), &[application("FAILED", "")]),
-        format!("{patch}'{{\"spec\":{{\"driver\":{{\"podSecurityContext\":{{\"fsGroup\":185}}}}}}}}'")
-    );
-    for mounts in
-        [json!([]), json!([{"name": "other", "mountPath": "/scratch-2"}, {"name": "below", "mountPath": "/scratch/a"}])]
-    {
-        assert!(cure(mounts.clone(), &[]).ends_with("  mountPath: /scratch"), "{mounts}");
+    let denied = "java.nio.file.AccessDeniedException: /scratch/blockmgr-1";
+    let read_only = "java.nio.file.FileSystemException: /scratch/a.jar: Read-only file system";
+    let may_not = "user 185 may not write to /scratch, or not read what is there";
+    let group = "kubectl patch sparkapplication pi -n team-a --type merge -p '{\"spec\":{\"driver\":{\"podSecurityContext\":{\"fsGroup\":185}}}}'";
+    let look = "kubectl describe pod pi-driver -n team-a";
+    let volume = "volumes:\n- name: writable\n  emptyDir: {}\nvolumeMounts:\n- name: writable\n  mountPath: /scratch";
+    let beside = [("other", "/scratch-2"), ("below", "/scratch/a")];
+    let nfs = json!({"nfs": {"server": "files", "path": "/"}});
+    for (case, cured, problem, copy) in [
+        ("a claim", cure(denied, &[("other", "/"), ("disk", "/scratch/")], &claim, Value::Null), may_not, group),
+        ("a claim that has a group", cure(denied, &[("disk", "/scratch")], &claim, json!(185)), may_not, look),
+        ("a volume that takes no group", cure(denied, &[("disk", "/scratch")], &nfs, Value::Null), may_not, look),
+        (
+            "a volume that is read-only",
+            cure(read_only, &[("disk", "/scratch")], &claim, Value::Null),
+            "/scratch is read-only",
+            look,
+        ),
+        (
+            "a root file system that is read-only",
+            cure(read_only, &beside, &claim, Value::Null),
+            "/scratch is read-only",
+            volume,
+        ),
+        ("the image's own", cure(denied, &beside, &claim, Value::Null), may_not, ""),
+    ] {
+        assert_eq!(cured, (problem.to_owned(), copy.to_owned()), "{case}");
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     about::About,
+    directory,
     memory::bytes,
     said::{By, Cause, Said},
 };
@@ -116,7 +117,7 @@ fn explained(cause: &Cause, about: &About<'_>) -> Option<(Symptom, String, Cure)
                 "",
             ),
         ),
-        Cause::Directory(directory) => directory_not_writable(directory, about),
+        Cause::Directory { path, is_read_only } => directory::not_writable(path, *is_read_only, about),
         Cause::Exception => return None,
     })
 }
@@ -314,28 +315,6 @@ fn unnamed(about: &About<'_>) -> (Symptom, String, Cure) {
             about.secure(&json!({"runAsUser": 185})),
         ),
     )
-}
-
-fn directory_not_writable(directory: &str, about: &About<'_>) -> (Symptom, String, Cure) {
-    let user = about.user().map_or("the pod's user".to_owned(), |user| format!("user {user}"));
-    let problem = format!("{user} may not write to {directory}, or not read what is there");
-    let cure = match about.volume_at(directory) {
-        Some(volume) => Cure::of(
-            format!(
-                "The volume {volume} is mounted there: give it to a group of the pod's; spark-admission does so for whatever is submitted \
-                 while it runs. A volume that is mounted read-only, and a kind that takes no group (NFS, hostPath), stay as they are."
-            ),
-            about.secure(&json!({"fsGroup": 185})),
-        ),
-        None => Cure::of(
-            "Mount a volume there; it hides what the image has there. Where the root file system is not read-only, the user for whom the image \
-             was made may write to it too: leave runAsUser out.",
-            format!(
-                "volumes:\n- name: writable\n  emptyDir: {{}}\nvolumeMounts:\n- name: writable\n  mountPath: {directory}"
-            ),
-        ),
-    };
-    (Symptom::DirectoryNotWritable, problem, cure)
 }
 
 fn connect_core(about: &About<'_>) -> Option<(Symptom, String, Cure)> {
