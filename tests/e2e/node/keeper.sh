@@ -21,10 +21,12 @@ remove_cgroups() {
     return "$left"
 }
 
-# Forwarding of packets is one setting for all interfaces; it goes back to what it was.
-forwarding=$(</proc/sys/net/ipv4/ip_forward)
+# What a kubelet and we set for the whole machine goes back to what it was.
+settings=(net/ipv4/ip_forward vm/overcommit_memory kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes)
+declare -A before
+for setting in "${settings[@]}"; do before[$setting]=$(<"/proc/sys/$setting"); done
 
-remove() {
+remove_from_machine() {
     local table filter
     ip link delete "$link" 2>/dev/null || true
     for table in nat:POSTROUTING filter:FORWARD; do
@@ -35,10 +37,20 @@ remove() {
     done
     # The processes are killed with their namespace; the kernel takes a moment to bury them.
     for _ in {1..50}; do
-        ! remove_cgroups || break
+        ! remove_cgroups || return 0
         sleep 0.1
     done
-    printf '%s' "$forwarding" >/proc/sys/net/ipv4/ip_forward
+    echo "cannot remove the cgroups $cgroup: something runs in them" >&2
+}
+
+unshare=
+remove() {
+    if [ -n "$unshare" ]; then
+        kill -s KILL "$unshare" 2>/dev/null || true
+        wait "$unshare" 2>/dev/null || true
+    fi
+    remove_from_machine
+    for setting in "${settings[@]}"; do printf '%s' "${before[$setting]}" >"/proc/sys/$setting" || true; done
     [ -n "${KEEP_NODE:-}" ] || rm -rf --one-file-system "$folder"
 }
 
@@ -46,29 +58,35 @@ if ip link show "$link" >/dev/null 2>&1; then
     echo "there is an interface $link: another end-to-end test runs on this machine" >&2
     exit 1
 fi
-trap remove EXIT
 # What a keeper that was killed itself has left.
-remove_cgroups || true
+remove_from_machine
+trap remove EXIT
 
 exec 3<&0
-# The kubelet's mounts are shared with its pods, and with nobody outside.
+# The kubelet's mounts are shared with its pods, and with nobody outside. Kubelet, containerd and network plugins write to some places that they
+# cannot be told: what they write there is in the folder, on top of what the machine has.
 unshare --pid --net --mount --fork --kill-child --mount-proc bash -c '
+    set -e
     trap "" HUP INT TERM
     mount --make-rshared /
+    for place in /run /usr/libexec /var/lib /var/log; do
+        mkdir -p "$0/on-top$place" "$0/work$place"
+        mount -t overlay -o "lowerdir=$place,upperdir=$0/on-top$place,workdir=$0/work$place" overlay "$place"
+    done
     ip link set lo up
     read -r _
-' <&3 &
+' "$folder" <&3 >&2 &
 unshare=$!
 machine=
 for _ in {1..100}; do
     machine=$(cat "/proc/$unshare/task/$unshare/children" 2>/dev/null || true)
     machine=${machine%% *}
-    # It has its own network once the namespaces are there.
-    [ -z "$machine" ] || [ "$(readlink "/proc/$machine/ns/net")" = "$(readlink /proc/self/ns/net)" ] || break
+    # It is ready when its loopback interface is, the last thing that it sets.
+    [ -z "$machine" ] || ! nsenter --target "$machine" --net ip link show lo 2>/dev/null | grep -q ',UP' || break
     sleep 0.05
 done
 
-outside=$(ip route show default | awk '{ print $5; exit }')
+outside=$(ip route show default | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
 mtu=$(cat "/sys/class/net/$outside/mtu")
 ip link add "$link" mtu "$mtu" type veth peer name uplink mtu "$mtu" netns "$machine"
 ip address add "$network.1/24" dev "$link"

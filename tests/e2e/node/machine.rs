@@ -36,10 +36,10 @@ impl Machine {
     /// Makes one, with an empty folder.
     pub fn new() -> Result<Self> {
         let packages = Programs::said_by("scripts/node-packages", &[]).map_err(Error::msg)?;
-        let folder = tempfile::Builder::new().prefix("spark-admission-e2e-").tempdir()?.keep();
+        let folder = tempfile::Builder::new().prefix("spark-admission-e2e-").tempdir()?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/node/keeper.sh");
         let mut keeper = Command::new(&script)
-            .args([folder.as_os_str(), NETWORK.as_ref()])
+            .args([folder.path().as_os_str(), NETWORK.as_ref()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .envs(environment(&packages)?)
@@ -51,7 +51,8 @@ impl Machine {
         let Some(first) = said.trim().strip_prefix("machine ").and_then(|pid| pid.parse().ok()) else {
             bail!("{} ended without a machine: {}", script.display(), keeper.wait()?);
         };
-        Ok(Self { folder, packages, first, open, keeper })
+        // From here on it is the keeper's to remove.
+        Ok(Self { folder: folder.keep(), packages, first, open, keeper })
     }
 
     /// A program in the machine, in its folder.
@@ -77,11 +78,11 @@ impl Machine {
         self.packages.path("network-plugins")
     }
 
-    /// Kills every process in the cgroups of the node: all containers.
+    /// Kills every process in the cgroups of the node: all containers, with those of a kind that ends when another does.
     pub fn kill_containers() -> Result<()> {
-        let script = "find /sys/fs/cgroup/ -path '*/spark-admission-e2e/*' -name cgroup.procs -exec cat {} + | sort -u | xargs --no-run-if-empty kill -s KILL";
-        let killed = Command::new("sh").args(["-c", script]).status()?;
-        ensure!(killed.success(), "cannot kill the node's containers");
+        const PROCESSES: &str = "find /sys/fs/cgroup/ -path '*/spark-admission-e2e/*' -name cgroup.procs -exec cat {} +";
+        let script = format!("for _ in $(seq 100); do all=$({PROCESSES} | sort -u); [ -n \"$all\" ] || exit 0; kill -s KILL $all 2>/dev/null; sleep 0.1; done; exit 1");
+        ensure!(Command::new("sh").args(["-c", &script]).status()?.success(), "the node's containers do not die");
         Ok(())
     }
 

@@ -176,13 +176,22 @@ impl Node {
     pub fn until(&self, what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
         let started = Instant::now();
         while !condition()? {
-            for (name, child) in self.running.lock().unwrap().iter_mut() {
-                if let Some(status) = child.try_wait()? {
-                    bail!("{name} ended, {status}: {}", self.end_of_log(name));
-                }
+            self.check()?;
+            if started.elapsed() > START {
+                let logs = ["kubelet", "containerd"].map(|name| format!("{name} says:\n{}", self.end_of_log(name)));
+                bail!("not within {START:?}: {what}\n{}", logs.join("\n"));
             }
-            ensure!(started.elapsed() < START, "not within {START:?}: {what}");
             std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// Whether all programs run that were started.
+    pub fn check(&self) -> Result<()> {
+        for (name, child) in self.running.lock().unwrap().iter_mut() {
+            if let Some(status) = child.try_wait()? {
+                bail!("{name} ended, {status}: {}", self.end_of_log(name));
+            }
         }
         Ok(())
     }
