@@ -8,14 +8,17 @@ use crate::doctor::{Cure, Symptom};
 /// The volumes that the kubelet gives to the group of a pod that names one.
 const TAKE_A_GROUP: [&str; 4] = ["csi", "emptyDir", "ephemeral", "persistentVolumeClaim"];
 
+/// `is_read_only` where the log says so; it may be without.
 pub(super) fn not_writable(directory: &str, is_read_only: bool, about: &About<'_>) -> (Symptom, String, Cure) {
+    let volume = volume_at(directory, about);
+    let is_read_only = is_read_only || (volume.is_none() && has_read_only_root(about));
     let user = about.user().map_or("the pod's user".to_owned(), |user| format!("user {user}"));
     let problem = if is_read_only {
         format!("{directory} is read-only")
     } else {
         format!("{user} may not write to {directory}, or not read what is there")
     };
-    let cure = match volume_at(directory, about) {
+    let cure = match volume {
         Some(volume) if !is_read_only && is_cured_by_group(volume, about) => Cure::of(
             format!(
                 "The volume {volume} is mounted there: give it to a group of the pod's; spark-admission does so for whatever is submitted while it runs:"
@@ -55,6 +58,11 @@ fn volume_at<'a>(directory: &str, about: &About<'a>) -> Option<&'a str> {
     };
     let mounts = container["volumeMounts"].as_array()?.iter();
     mounts.filter(is_above).max_by_key(|mount| path(mount).len())?["name"].as_str()
+}
+
+fn has_read_only_root(about: &About<'_>) -> bool {
+    let container = about.pod.zip(about.container()).and_then(|(pod, container)| pod.container(&container.name));
+    container.is_some_and(|container| container["securityContext"]["readOnlyRootFilesystem"] == true)
 }
 
 fn is_cured_by_group(volume: &str, about: &About<'_>) -> bool {

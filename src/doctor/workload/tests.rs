@@ -299,8 +299,10 @@ fn a_container_that_could_not_be_started_has_its_words_in_the_status() {
 #[test]
 fn a_directory_is_cured_by_what_is_mounted_there() {
     let claim = json!({"persistentVolumeClaim": {"claimName": "disk"}});
+    let temporary = "java.io.IOException: Failed to create a temp directory (under /scratch) after 10 attempts!";
     let cure = |why: &str, mounts: &[(&str, &str)], volume: &Value, group: Value| {
         let mut driver = pod("pi-driver", "driver", failed("driver", 1, "Error"));
+        driver["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] = (why == temporary).into();
         driver["spec"]["securityContext"] = json!({"runAsUser": 185, "fsGroup": group});
         let mounts: Vec<_> = mounts.iter().map(|(name, path)| json!({"name": name, "mountPath": path})).collect();
         driver["spec"]["containers"][0]["volumeMounts"] = json!(mounts);
@@ -334,6 +336,12 @@ fn a_directory_is_cured_by_what_is_mounted_there() {
         (
             "a root file system that is read-only",
             cure(read_only, &beside, &claim, Value::Null),
+            "/scratch is read-only",
+            volume,
+        ),
+        (
+            "the same, and the log does not say so",
+            cure(temporary, &beside, &claim, Value::Null),
             "/scratch is read-only",
             volume,
         ),
