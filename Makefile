@@ -46,11 +46,11 @@ spark: ## Gets the Spark releases that the tests run, where they are not yet the
 	@scripts/spark >/dev/null
 
 .PHONY: e2e
-e2e: static-binary ## Runs Spark on a real node, without the webhook and with it; needs root, and a Debian or one of its kin
+e2e: static-binary ## Runs Spark on a real node, without the webhook and with it; needs root, and Debian
 	cargo test --test e2e
 
 .PHONY: proof
-proof: static-binary ## The same for all pairs of columns, written into docs/proof.md; takes more than an hour
+proof: static-binary ## The same for all pairs of columns, written into docs/proof.md; takes half an hour
 	cargo test --test e2e -- --proof
 
 .PHONY: static-binary

@@ -15,6 +15,9 @@ pub enum Row {
     Notebook,
 }
 
+/// The image of the older line, as users have it.
+pub const SPARK_3: &str = "apache/spark:3.5.7";
+
 /// A line of Spark's releases.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Line {
@@ -74,6 +77,16 @@ pub enum Surroundings {
     NoRole,
 }
 
+impl Line {
+    /// The release of it that is run: as tests/e2e/spark says.
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Three => "3.5.7",
+            Self::Four => "4.0.0",
+        }
+    }
+}
+
 /// One scenario.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cell {
@@ -111,12 +124,8 @@ impl Cell {
         }
     }
 
-    /// The Spark of the image, and its Scala: as tests/e2e/spark says.
     pub const fn version(self) -> &'static str {
-        match self.line {
-            Line::Three => "3.5.7",
-            Line::Four => "4.0.0",
-        }
+        self.line.version()
     }
 
     pub fn image(self) -> String {

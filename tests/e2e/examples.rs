@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::{
+    cell::SPARK_3,
     connect_client::ConnectClient,
     node::Node,
     platform::{Platform, USERS},
@@ -17,7 +18,7 @@ const SERVER: (&str, &str) = ("spark-connect-server.yaml", "spark-connect");
 /// Applies them as they are, and has a client compute on the server.
 pub fn run(node: &Node, platform: &Platform<'_>) -> Result<String> {
     // The tag of the official image that has Python in it, as ours has.
-    node.tag("docker.io/apache/spark:3.5.7", "docker.io/apache/spark:3.5.7-python3")?;
+    node.tag(&format!("docker.io/{SPARK_3}"), &format!("docker.io/{SPARK_3}-python3"))?;
     let started = Instant::now();
     for (file, name) in APPLICATIONS {
         let state = || {
@@ -32,7 +33,9 @@ pub fn run(node: &Node, platform: &Platform<'_>) -> Result<String> {
             ])
         };
         node.kubectl(&["apply", "-f", &platform.example(file)])?;
-        node.until(&format!("{file} has ended"), || Ok(["COMPLETED", "FAILED"].contains(&state()?.as_str())))?;
+        node.until(&format!("{file} has ended"), || {
+            state().map(|state| state == "COMPLETED" || state.contains("FAILED"))
+        })?;
         ensure!(state()? == "COMPLETED", "{file}: {}", state()?);
     }
     let (file, name) = SERVER;
@@ -48,7 +51,10 @@ pub fn run(node: &Node, platform: &Platform<'_>) -> Result<String> {
     }
     node.kubectl(&["-n", USERS, "delete", "pod", &service, "--ignore-not-found", "--wait=false", "--grace-period=1"])?;
     Ok(format!(
-        "the examples of the platform's chart, as they are: the applications ran, and a client computed on the server, after {} s in all",
+        "{}, {} and {} of the platform's chart, as they are: the applications ran, and a client computed on the server, in {} s",
+        APPLICATIONS[0].0,
+        APPLICATIONS[1].0,
+        SERVER.0,
         started.elapsed().as_secs()
     ))
 }

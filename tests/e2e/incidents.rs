@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     cell::{Cell, Line, Packages, Row, Surroundings},
     lane::{self, Finished},
-    manifest,
+    manifest, measured,
     node::{NODE, Node, machine::Machine},
     outcome::Outcome,
     platform::{OPERATORS, USERS},
@@ -44,14 +44,7 @@ pub fn broken_node_without(node: &Node) -> Result<()> {
 pub fn broken_node_with(node: &Node) -> Result<String> {
     break_file_system(node)?;
     flag(node)?;
-    let flagged = || -> Result<bool> {
-        let driver = idle_driver().to_string();
-        let stored: Value = serde_json::from_str(
-            &node.kubectl_with(&["create", "--dry-run=server", "-o", "json", "-f", "-"], &driver)?,
-        )?;
-        Ok(stored["spec"]["containers"][0]["resources"]["limits"].is_null())
-    };
-    node.until("the webhook strips limits", flagged)?;
+    node.until("the webhook strips limits", || strips_limits(node))?;
     let outcome = run_alone(node, DRIVER)?.outcome;
     ensure!(outcome == Outcome::Ran, "a driver on a broken node {outcome}");
     let limits = limits_of_idle_driver(node)?;
@@ -61,9 +54,17 @@ pub fn broken_node_with(node: &Node) -> Result<String> {
     );
     repair_file_system(node)?;
     unflag(node)?;
+    node.until("the webhook leaves limits alone again", || Ok(!strips_limits(node)?))?;
     Ok("on a node whose file system takes no limits: the driver ran, and its container's cgroup has no limit of cpu or memory; \
         without the webhook it did not start (`no space left on device`)"
         .to_owned())
+}
+
+fn strips_limits(node: &Node) -> Result<bool> {
+    let submitted = idle_driver().to_string();
+    let dry_run = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
+    let stored: Value = serde_json::from_str(&node.kubectl_with(&dry_run, &submitted)?)?;
+    Ok(stored["spec"]["containers"][0]["resources"]["limits"].is_null())
 }
 
 /// With the checks at deny: whose account is missing, or may do nothing, is refused at the submission.
@@ -124,13 +125,7 @@ struct Limits {
 
 fn idle_driver() -> Value {
     let resources = json!({"cpu": "100m", "memory": "64Mi"});
-    json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "idle-driver", "namespace": USERS, "labels": {"spark-role": "driver"}},
-        "spec": {"containers": [{
-            "name": "spark-kubernetes-driver", "image": "apache/spark:3.5.7", "command": ["sleep", "1000"],
-            "resources": {"requests": resources, "limits": resources}
-        }]}
-    })
+    measured::driver("idle-driver", "sleep 1000", &json!({"requests": resources, "limits": resources}))
 }
 
 fn limits_of_idle_driver(node: &Node) -> Result<Limits> {
@@ -164,7 +159,7 @@ fn cgroup_file(container: &str, first: &str, second: &str) -> Result<String> {
     Ok(fs::read_to_string(file)?.trim().to_owned())
 }
 
-/// The node restarts with everything on it: what is submitted meanwhile is refused, and what is submitted then runs, changed.
+/// Kubelet, containerd and every container die together, as when the node restarts: what is submitted meanwhile is refused, and what is submitted then runs, changed.
 pub fn restart(node: &Node) -> Result<String> {
     node.kill("kubelet")?;
     node.kill("containerd")?;
@@ -185,8 +180,8 @@ pub fn restart(node: &Node) -> Result<String> {
     ensure!(outcome == Outcome::Ran, "submitted after the restart: {outcome}");
     ensure!(started.elapsed() < WAIT * 3, "the restart took {:?}", started.elapsed());
     Ok(format!(
-        "the node restarts with everything on it: what is submitted meanwhile is refused (`failed calling webhook`), and {} s later \
-         submissions are taken again, changed, and run",
+        "kubelet, containerd and every container die together, as when the node restarts: what is submitted meanwhile is refused \
+         (`failed calling webhook`), and {} s after the restart submissions are taken again, changed, and run",
         taken_after.as_secs()
     ))
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::{
-    cell::Cell,
+    cell::{Cell, Packages},
     connect_client::{ConnectClient, answers},
     manifest,
     node::Node,
@@ -39,6 +39,8 @@ pub struct Finished {
     pub warnings: Vec<String>,
     /// Of a Connect server: whether it answered when its resource was first called ready.
     pub was_ready: Option<bool>,
+    /// What a client said that failed, though the server was called ready.
+    pub client_said: String,
     /// What the doctor finds in it where it failed: the names.
     pub diagnosis: Vec<String>,
 }
@@ -57,7 +59,7 @@ struct Running {
     outcome: Option<(Outcome, Instant)>,
 }
 
-/// Runs all of them; each is gone when the next takes its place. In the order in which they were given.
+/// Runs all of them, and removes each when its outcome is known. In the order in which they were given.
 pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
     let client = ConnectClient::find()?;
     let mut waiting = cells.iter().copied();
@@ -77,6 +79,7 @@ pub fn run(node: &Node, cells: &[Cell]) -> Result<Vec<Finished>> {
             return Ok(results);
         }
         std::thread::sleep(EVERY);
+        node.check()?;
         let objects = objects(node)?;
         let mut still = Vec::new();
         for mut one in running {
@@ -131,6 +134,7 @@ fn submit(node: &Node, cell: Cell) -> Result<std::result::Result<Running, Finish
             took: started.elapsed(),
             warnings,
             was_ready: None,
+            client_said: String::new(),
             diagnosis: Vec::new(),
         }));
     }
@@ -183,7 +187,9 @@ impl Running {
             }
             Seen::Going(_) => {}
         }
-        if self.changed.elapsed() < STANDSTILL && self.started.elapsed() < AT_MOST {
+        // What is large is downloaded without a word.
+        let standstill = if self.cell.packages == Packages::Large { AT_MOST } else { STANDSTILL };
+        if self.changed.elapsed() < standstill && self.started.elapsed() < AT_MOST {
             return Ok(None);
         }
         Ok(Some(Outcome::Failed {
@@ -205,6 +211,7 @@ impl Running {
             took: since.duration_since(self.started),
             warnings: std::mem::take(&mut self.warnings),
             was_ready: self.was_ready,
+            client_said: std::mem::take(&mut self.client_said),
             diagnosis,
         }))
     }
@@ -223,14 +230,18 @@ impl Running {
             ])?;
             if self.was_ready.is_none() {
                 self.was_ready = Some(answers(&address)?);
+                self.changed = Instant::now();
             }
             self.client = Some(client.ask(&address)?);
             return Ok(false);
         };
         let Some(status) = asking.try_wait()? else { return Ok(false) };
         let output = self.client.take().map(Child::wait_with_output).transpose()?.context("it was there")?;
-        self.client_said = String::from_utf8_lossy(&output.stderr).into_owned();
-        Ok(status.success() && String::from_utf8_lossy(&output.stdout).contains("counted 1000"))
+        let has_counted = status.success() && String::from_utf8_lossy(&output.stdout).contains("counted 1000");
+        if !has_counted {
+            self.client_said = String::from_utf8_lossy(&output.stderr).into_owned();
+        }
+        Ok(has_counted)
     }
 
     /// What the events of its pods say, the newest; what the client said of a server that is ready.

@@ -8,18 +8,18 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::{node::Node, platform::USERS};
+use crate::{cell::SPARK_3, node::Node, platform::USERS};
 
 const WAIT: Duration = Duration::from_mins(2);
 /// How many pods are started one after another to measure how long that takes.
 const STARTS: usize = 8;
 
 /// A driver's pod in which this runs in place of Spark.
-fn driver(name: &str, command: &str, resources: &Value) -> Value {
+pub fn driver(name: &str, command: &str, resources: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": USERS, "labels": {"spark-role": "driver"}},
         "spec": {"restartPolicy": "Never", "serviceAccountName": "spark-driver", "containers": [{
-            "name": "spark-kubernetes-driver", "image": "apache/spark:3.5.7", "command": ["sh", "-c", command], "resources": resources
+            "name": "spark-kubernetes-driver", "image": SPARK_3, "command": ["sh", "-c", command], "resources": resources
         }]}
     })
 }

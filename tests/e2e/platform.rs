@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use crate::node::Node;
+use crate::{
+    cell::{Cell, Surroundings},
+    node::Node,
+};
 
 /// The namespace of the release.
 pub const OPERATORS: &str = "operators";
@@ -80,16 +83,24 @@ impl<'a> Platform<'a> {
     }
 
     /// What an administrator sets for the namespaces: limits and a quota in one, a Pod Security Standard in another, an account without
-    /// rights in a third; and a disk that others have used before.
+    /// rights in a third.
     pub fn prepare_namespaces(&self) -> Result<()> {
         self.node.kubectl(&["label", "namespace", RESTRICTED, "pod-security.kubernetes.io/enforce=restricted"])?;
         self.node.kubectl(&["create", "namespace", UNWATCHED])?;
         self.node.kubectl(&["-n", NO_ROLE, "create", "serviceaccount", "spark-driver"])?;
         self.node.kubectl_with(&["apply", "-f", "-"], LIMITS)?;
-        let disk = self.node.machine.folder.join("disk");
-        fs::create_dir_all(disk.join("others"))?;
-        fs::write(disk.join("others/file"), "of somebody else")?;
-        self.node.kubectl_with(&["apply", "-f", "-"], &CLAIM.replace("DISK", &disk.to_string_lossy()))?;
+        Ok(())
+    }
+
+    /// For each cell that is to have one, a disk that others have used before: who gets it is to change nothing for the next.
+    pub fn prepare_disks(&self, cells: &[Cell]) -> Result<()> {
+        for cell in cells.iter().filter(|cell| cell.surroundings == Surroundings::ForeignClaim) {
+            let disk = self.node.machine.folder.join(cell.name());
+            fs::create_dir_all(disk.join("others"))?;
+            fs::write(disk.join("others/file"), "of somebody else")?;
+            let claim = CLAIM.replace("DISK", &disk.to_string_lossy()).replace("NAME", &cell.name());
+            self.node.kubectl_with(&["apply", "-f", "-"], &claim)?;
+        }
         Ok(())
     }
 }
@@ -106,25 +117,25 @@ apiVersion: v1
 kind: ResourceQuota
 metadata: {name: all, namespace: limited}
 spec:
-  hard: {requests.cpu: "2", requests.memory: 4Gi, limits.cpu: "4", limits.memory: 4Gi}
+  hard: {requests.cpu: "4", requests.memory: 16Gi, limits.cpu: "16", limits.memory: 16Gi}
 "#;
 
-/// A disk of the node's, and the claim for it.
+/// A disk of the node's, and the claim for it. DISK and NAME are filled in.
 const CLAIM: &str = r#"
 apiVersion: v1
 kind: PersistentVolume
-metadata: {name: scratch}
+metadata: {name: NAME}
 spec:
   capacity: {storage: 1Gi}
   accessModes: [ReadWriteOnce]
   storageClassName: ""
-  claimRef: {namespace: jupyterhub-users, name: scratch}
+  claimRef: {namespace: jupyterhub-users, name: NAME}
   local: {path: DISK}
   nodeAffinity:
     required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [node]}]}]}
 ---
 apiVersion: v1
 kind: PersistentVolumeClaim
-metadata: {name: scratch, namespace: jupyterhub-users}
-spec: {accessModes: [ReadWriteOnce], storageClassName: "", volumeName: scratch, resources: {requests: {storage: 1Gi}}}
+metadata: {name: NAME, namespace: jupyterhub-users}
+spec: {accessModes: [ReadWriteOnce], storageClassName: "", volumeName: NAME, resources: {requests: {storage: 1Gi}}}
 "#;

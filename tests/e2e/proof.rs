@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::{
     lane::Finished,
     outcome::Outcome,
-    scenarios::{combinations, is_possible, pairwise},
+    scenarios::{combinations, is_possible},
 };
 
 const PAGE: &str = "docs/proof.md";
@@ -15,20 +15,24 @@ const PAGE: &str = "docs/proof.md";
 const BEGIN: &str = "<!-- written by `make proof`: begin -->";
 const END: &str = "<!-- written by `make proof`: end -->";
 
-/// Writes what was seen into the page.
-pub fn write(without: &[Finished], with: &[Finished], seen: &[String]) -> Result<()> {
+/// Writes what was seen of a commit into the page.
+pub fn write(commit: &str, without: &[Finished], with: &[Finished], seen: &[String]) -> Result<()> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
     let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
     let (before, rest) = text.split_once(BEGIN).with_context(|| format!("{PAGE} has no line {BEGIN}"))?;
     let (_, after) = rest.split_once(END).with_context(|| format!("{PAGE} has no line {END}"))?;
-    let written = body(without, with, seen)?;
+    let written = body(commit, without, with, seen)?;
     Ok(fs::write(&page, format!("{before}{BEGIN}\n{written}{END}{after}"))?)
 }
 
-fn body(without: &[Finished], with: &[Finished], seen: &[String]) -> Result<String> {
+/// Of which commit the tests are, `-dirty` where something is changed.
+pub fn commit() -> Result<String> {
+    said_by("git", &["describe", "--always", "--match=", "--abbrev=12", "--dirty"])
+}
+
+fn body(commit: &str, without: &[Finished], with: &[Finished], seen: &[String]) -> Result<String> {
     let ran = |results: &[Finished]| results.iter().filter(|result| result.outcome == Outcome::Ran).count();
-    let (date, commit) =
-        (said_by("date", &["-u", "+%Y-%m-%d"])?, said_by("git", &["rev-parse", "--short=12", "HEAD"])?);
+    let date = said_by("date", &["-u", "+%Y-%m-%d"])?;
     let mut text = format!(
         "\nRun on {date}, commit {commit}. Of {} scenarios {} ran without the webhook, {} with it.\n\n\
          | scenario | without the webhook | what `spark-admission doctor` says of that | with the webhook |\n|---|---|---|---|\n",
@@ -40,7 +44,7 @@ fn body(without: &[Finished], with: &[Finished], seen: &[String]) -> Result<Stri
         let (name, diagnosis) = (without.cell.name(), without.diagnosis.join(", "));
         writeln!(text, "| {name} | {} | {diagnosis} | {} |", cell_of(&without.outcome), cell_of(&with.outcome))?;
     }
-    writeln!(text, "\nNot run: {}.\n\n## What else was seen\n", not_run())?;
+    writeln!(text, "\nNot run: {}.\n\n## What else was seen\n", not_run(with))?;
     for what in seen {
         writeln!(text, "- {what}")?;
     }
@@ -49,11 +53,11 @@ fn body(without: &[Finished], with: &[Finished], seen: &[String]) -> Result<Stri
 }
 
 /// What the matrix leaves out.
-fn not_run() -> String {
+fn not_run(run: &[Finished]) -> String {
     let (possible, impossible): (Vec<_>, Vec<_>) = combinations().partition(|cell| is_possible(*cell));
+    let left_out = possible.iter().filter(|cell| !run.iter().any(|result| result.cell == **cell)).count();
     format!(
-        "the {} combinations in which no pair of columns is new (of {} that are possible; {} are not, since only an application has `deps`)",
-        possible.len() - pairwise().len(),
+        "{left_out} combinations in which no pair of columns is new (of {} that are possible; {} are not, since only an application has `deps`)",
         possible.len(),
         impossible.len()
     )

@@ -94,7 +94,7 @@ pub const CELLS: [Scenario; 13] = [
     scenario((Scala, Four, Large, Plain), NO_HOME, Ran),
 ];
 
-/// The platform's failures: what goes wrong on every platform one day. Those come first in which nothing ever happens.
+/// The platform's failures: what goes wrong on every platform one day. Those come first that take minutes.
 pub const FAILURES: [Scenario; 8] = [
     scenario((Connect, Four, No, NoExecutorTemplate), Failed("nothing changes", "executor-template-unusable"), Ran),
     warned(
@@ -106,11 +106,11 @@ pub const FAILURES: [Scenario; 8] = [
         Failed("nothing changes", "namespace-not-watched"),
         Refused("namespace-not-watched"),
     ),
+    warned(scenario((Scala, Three, No, NoRole), NO_RIGHT, NO_RIGHT), "driver-permissions"),
     warned(scenario((Scala, Three, Conf, SizeMistake), Failed("No space left on device", "ivy-full"), Ran), "512Mi"),
     scenario((Connect, Three, No, SmallCache), NO_CONNECT, Failed("No space left on device", "ivy-full")),
     scenario((Scala, Three, No, ReadOnlyEverything), NO_TEMPORARY, NO_TEMPORARY),
     warned(scenario((Scala, Three, No, MissingAccount), NO_ACCOUNT, NO_ACCOUNT), "spark-drvier"),
-    warned(scenario((Scala, Three, No, NoRole), NO_RIGHT, NO_RIGHT), "driver-permissions"),
 ];
 const NO_TEMPORARY: Expected = Failed("temp directory", "directory-not-writable");
 const NO_ACCOUNT: Expected = Failed("spark-drvier", "service-account-missing");

@@ -47,7 +47,9 @@ impl Wishes {
                 Self { init_containers: vec![prepare], ..none }
             }
             Surroundings::ForeignClaim => Self {
-                volumes: vec![json!({"name": "spark-local-dir-1", "persistentVolumeClaim": {"claimName": "scratch"}})],
+                volumes: vec![
+                    json!({"name": "spark-local-dir-1", "persistentVolumeClaim": {"claimName": cell.name()}}),
+                ],
                 mounts: vec![json!({"name": "spark-local-dir-1", "mountPath": "/scratch"})],
                 ..none
             },

@@ -80,8 +80,11 @@ impl Machine {
 
     /// Kills every process in the cgroups of the node: all containers, with those of a kind that ends when another does.
     pub fn kill_containers() -> Result<()> {
-        const PROCESSES: &str = "find /sys/fs/cgroup/ -path '*/spark-admission-e2e/*' -name cgroup.procs -exec cat {} +";
-        let script = format!("for _ in $(seq 100); do all=$({PROCESSES} | sort -u); [ -n \"$all\" ] || exit 0; kill -s KILL $all 2>/dev/null; sleep 0.1; done; exit 1");
+        const PROCESSES: &str =
+            "find /sys/fs/cgroup/ -path '*/spark-admission-e2e/*' -name cgroup.procs -exec cat {} +";
+        let script = format!(
+            "for _ in $(seq 100); do all=$({PROCESSES} | sort -u); [ -n \"$all\" ] || exit 0; kill -s KILL $all 2>/dev/null; sleep 0.1; done; exit 1"
+        );
         ensure!(Command::new("sh").args(["-c", &script]).status()?.success(), "the node's containers do not die");
         Ok(())
     }
