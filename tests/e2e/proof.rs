@@ -44,7 +44,7 @@ fn body(commit: &str, without: &[Finished], with: &[Finished], seen: &[String]) 
         let (name, diagnosis) = (without.cell.name(), without.diagnosis.join(", "));
         writeln!(text, "| {name} | {} | {diagnosis} | {} |", cell_of(&without.outcome), cell_of(&with.outcome))?;
     }
-    writeln!(text, "\nNot run: {}.\n\n## What else was seen\n", not_run(with))?;
+    writeln!(text, "\n{}\n\n## What else was seen\n", not_run(with))?;
     for what in seen {
         writeln!(text, "- {what}")?;
     }
@@ -52,14 +52,18 @@ fn body(commit: &str, without: &[Finished], with: &[Finished], seen: &[String]) 
     Ok(text)
 }
 
-/// What the matrix leaves out.
+/// What the matrix leaves out, and why.
 fn not_run(run: &[Finished]) -> String {
     let (possible, impossible): (Vec<_>, Vec<_>) = combinations().partition(|cell| is_possible(*cell));
-    let left_out = possible.iter().filter(|cell| !run.iter().any(|result| result.cell == **cell)).count();
+    let left_out = possible.iter().filter(|cell| !run.iter().any(|result| result.cell == **cell));
+    let names: Vec<_> = left_out.map(|cell| cell.name()).collect();
     format!(
-        "{left_out} combinations in which no pair of columns is new (of {} that are possible; {} are not, since only an application has `deps`)",
+        "<details>\n<summary>Not run: {} combinations in which no pair of columns is new</summary>\n\n\
+         Of {} that are possible; {} are not, since only an application has `deps`. {}.\n\n</details>",
+        names.len(),
         possible.len(),
-        impossible.len()
+        impossible.len(),
+        names.join(", ")
     )
 }
 
