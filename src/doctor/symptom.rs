@@ -234,7 +234,7 @@ symptoms! {
             "Stay within it, or have it changed.",
         ExecutorsFailing "executors-failing"
             "Executors end as soon as they have begun, and Spark removes them."
-            "The driver's log says so of two or more, and there is none."
+            "The driver's log says so of two or more, and there is none; or it says Max number of executor failures."
             "By their exit status: more memory, or have Spark keep them and read what one says.",
         NoExecutors "no-executors"
             "A driver's jobs wait, and it has no executors."

@@ -79,17 +79,7 @@ fn failing(about: &About<'_>, log: &str, container: &str) -> Option<Finding> {
             "out of heap (52)",
             Cure::of("Give them a larger heap:", of_executors("memory", &as_much_again("/executor/memory", 1 << 30))),
         ),
-        _ => (
-            "and what they said goes with them",
-            Cure::of(
-                "Have Spark keep them, and read what one says:",
-                format!(
-                    "{}\nkubectl logs -n {} -l spark-role=executor --tail=50",
-                    about.configure(&[("spark.kubernetes.executor.deleteOnTermination", "false")]),
-                    about.namespace()
-                ),
-            ),
-        ),
+        _ => ("and what they said goes with them", keep_them(about)),
     };
     Some(Finding {
         symptom: Symptom::ExecutorsFailing,
@@ -99,6 +89,13 @@ fn failing(about: &About<'_>, log: &str, container: &str) -> Option<Finding> {
         object: about.object(),
         cure,
     })
+}
+
+/// What Spark removes tells nobody why it ended.
+pub(super) fn keep_them(about: &About<'_>) -> Cure {
+    let keep = about.configure(&[("spark.kubernetes.executor.deleteOnTermination", "false")]);
+    let read = format!("kubectl logs -n {} -l spark-role=executor --tail=50", about.namespace());
+    Cure::of("Have Spark keep them, and read what one says:", format!("{keep}\n{read}"))
 }
 
 /// Jobs that wait for executors of which nothing is known.

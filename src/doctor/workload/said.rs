@@ -57,6 +57,8 @@ pub(super) enum Cause {
     OutOfMemory(String),
     /// A disk is full.
     DiskFull,
+    /// Executors ended so often that Spark gave up.
+    ExecutorsFailed,
     /// An account may do all but clean up behind the job.
     CleanupForbidden { account: String, rules: BTreeSet<Rule> },
     /// A directory that may not be written to, or what is in it not read.
@@ -154,7 +156,7 @@ impl Cause {
             Self::Template | Self::DuplicateMount(_) | Self::UnnamedUser | Self::ConnectCore => 5,
             Self::AccountMissing(_) | Self::WebhookDenied(..) | Self::WebhookFailed(..) => 6,
             Self::Forbidden { .. } | Self::Refused { .. } => 7,
-            Self::OutOfMemory(_) | Self::DiskFull => 8,
+            Self::OutOfMemory(_) | Self::DiskFull | Self::ExecutorsFailed => 8,
             Self::CleanupForbidden { .. } => 9,
             Self::Directory { .. } | Self::Exception => LAST_COUNTS,
         }
@@ -335,6 +337,9 @@ fn other(line: &str) -> Option<(Cause, usize)> {
     }
     if let Some(place) = line.find("No space left on device") {
         return Some((Cause::DiskFull, place.saturating_sub(100)));
+    }
+    if line.contains("Max number of executor failures (") {
+        return Some((Cause::ExecutorsFailed, 0));
     }
     if let Some((path, is_read_only, place)) = directory(line) {
         return Some((Cause::Directory { path, is_read_only }, place));

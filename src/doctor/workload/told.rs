@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     about::About,
-    directory,
+    directory, executors,
     memory::bytes,
     said::{By, Cause, Said},
 };
@@ -116,6 +116,11 @@ fn explained(cause: &Cause, about: &About<'_>) -> Option<(Symptom, String, Cure)
                 "Give Spark's local directories more room: a larger sizeLimit, or a claim of their own (spark.kubernetes.*.volumes.persistentVolumeClaim.spark-local-dir-1).",
                 "",
             ),
+        ),
+        Cause::ExecutorsFailed => (
+            Symptom::ExecutorsFailing,
+            "its executors ended as soon as they had begun, so often that Spark gave up".to_owned(),
+            executors::keep_them(about),
         ),
         Cause::Directory { path, is_read_only } => directory::not_writable(path, *is_read_only, about),
         Cause::Exception => return None,

@@ -107,6 +107,7 @@ fn knows_what_real_logs_say() {
             Cause::WebhookDenied(text("pods.spark-admission.io"), text("spark-memory: spec.driver.memory: 512Mi."))),
         ("a webhook that is away", text("Internal error occurred: failed calling webhook \"mutate--v1-pod.sparkoperator.k8s.io\": failed to call webhook: Post \"https://spark-operator-webhook-svc.operators.svc:9443/mutate--v1-pod?timeout=10s\": dial tcp 10.0.0.1:9443: connect: connection refused"),
             Cause::WebhookFailed(text("mutate--v1-pod.sparkoperator.k8s.io"), text("Post \"https://spark-operator-webhook-svc.operators.svc:9443/mutate--v1-pod?timeout=10s\": dial tcp 10.0.0.1:9443: connect: connection refused"))),
+        ("executors that end again and again", text("26/11/30 10:00:21 ERROR ExecutorPodsLifecycleManager: Max number of executor failures (3) reached\njava.lang.IllegalStateException: Spark context stopped while waiting for backend"), Cause::ExecutorsFailed),
         ("the heap", text("Exception in thread \"Thread-4\" java.lang.OutOfMemoryError: Java heap space"), Cause::OutOfMemory(text("Java heap space"))),
         ("direct buffers", text(": java.lang.OutOfMemoryError: Cannot reserve 100000000 bytes of direct buffer memory (allocated: 600032769, limit: 608174080)"), Cause::OutOfMemory(text("Cannot reserve 100000000 bytes of direct buffer memory (allocated: 600032769, limit: 608174080)"))),
         ("colours around it", text("\u{1b}[31mError: Failed to load \u{1b}[1mclass org.apache.spark.sql.connect.service.SparkConnectServer.\u{1b}[0m"), connect(false)),
