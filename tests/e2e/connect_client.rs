@@ -9,8 +9,9 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-/// How long it may take from the word that a server is ready until it answers: kube-proxy has to hear of it too.
-const READY: Duration = Duration::from_secs(3);
+/// How long it may take from the word that a server is ready until it answers: kube-proxy has to hear of it too, on two busy cores.
+const READY: Duration = Duration::from_secs(10);
+const ATTEMPT: Duration = Duration::from_secs(1);
 /// Where a Connect server listens.
 const PORT: u16 = 15002;
 
@@ -51,7 +52,7 @@ pub fn answers(address: &str) -> Result<bool> {
     let address = SocketAddr::new(address.parse()?, PORT);
     let started = Instant::now();
     while started.elapsed() < READY {
-        if TcpStream::connect_timeout(&address, READY).is_ok() {
+        if TcpStream::connect_timeout(&address, ATTEMPT).is_ok() {
             return Ok(true);
         }
         std::thread::sleep(Duration::from_millis(100));

@@ -71,7 +71,7 @@ const DENYING: [&str; 5] = [
 
 /// What was asked for.
 struct Wanted {
-    /// Only scenarios whose name holds this, and nothing else; or the incidents alone.
+    /// Only scenarios whose name holds this, also those of the proof, and nothing else; or the incidents alone.
     part: Option<String>,
     /// All pairs of columns, fifty applications, and the page.
     proof: bool,
@@ -128,7 +128,7 @@ impl Wanted {
     /// The scenarios that were asked for.
     fn cells(&self) -> Result<Vec<Cell>> {
         let mut cells = listed();
-        if self.proof {
+        if self.proof || self.part.is_some() {
             cells.extend(pairwise().into_iter().filter(|cell| !listed().contains(cell)));
         }
         let Some(part) = &self.part else { return Ok(cells) };
@@ -177,10 +177,12 @@ impl Course<'_> {
             self.say(&format!("otherwise than expected: {what}"));
         }
         if let Some(before) = before {
-            let seen = self.see_what_else(before)?;
+            let mut seen = Vec::new();
+            let result = self.see_what_else(before, &mut seen);
             if self.wanted.proof {
                 proof::write(&commit, &without, &with, &seen)?;
             }
+            result?;
         }
         self.say("the end");
         ensure!(wrong.is_empty(), "otherwise than expected:\n{}", wrong.join("\n"));
@@ -188,9 +190,8 @@ impl Course<'_> {
     }
 
     /// Everything that is not a scenario, with the webhook there.
-    fn see_what_else(&self, start_up_before: Duration) -> Result<Vec<String>> {
+    fn see_what_else(&self, start_up_before: Duration, seen: &mut Vec<String>) -> Result<()> {
         let while_updated = if self.wanted.proof { 50 } else { 10 };
-        let mut seen = Vec::new();
         let mut note = |what: String| {
             self.say(&what);
             seen.push(what);
@@ -209,7 +210,7 @@ impl Course<'_> {
         note(crowd::while_updated(self.node, &self.platform, while_updated, &DENYING)?);
         note(incidents::mistakes_denied(self.node)?);
         note(incidents::restart(self.node)?);
-        Ok(seen)
+        Ok(())
     }
 
     fn say(&self, what: &str) {
