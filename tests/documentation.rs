@@ -278,6 +278,13 @@ fn readme_names_the_versions_of_the_manifest() {
 }
 
 #[test]
+fn readme_says_what_the_proof_says() {
+    let (proof, readme) = (page("docs/proof.md"), page("README.md").replace('\n', " "));
+    let (_, result) = proof.lines().find_map(|line| line.strip_prefix("Run on ")?.split_once(". Of ")).unwrap();
+    assert!(readme.contains(&format!("of {}", result.trim_end_matches('.'))), "README.md does not say: of {result}");
+}
+
+#[test]
 fn the_driver_in_the_readme_is_changed_as_it_is_said_there() {
     let command = ReviewCommand {
         files: vec!["tests/fixtures/captured/3.5.9/packages--driver.json".to_owned()],
