@@ -12,7 +12,7 @@ use crate::{
     cell::{Cell, Packages},
     connect_client::{ConnectClient, answers},
     manifest,
-    node::Node,
+    node::{Node, is_kept},
     outcome::{Outcome, Seen, see, telling},
 };
 
@@ -101,28 +101,31 @@ fn finish(node: &Node, results: &mut Vec<Finished>, result: Finished) -> Result<
     if !result.diagnosis.is_empty() {
         eprintln!("  {:<45} {:>4}    the doctor: {}", "", "", result.diagnosis.join(", "));
     }
-    let manifest = manifest::of(result.cell);
-    let (kind, name) = (manifest["kind"].as_str().unwrap_or_default(), result.cell.name());
-    node.kubectl(&["-n", result.cell.namespace(), "delete", kind, &name, "--ignore-not-found", "--wait=false"])?;
-    // A server's shell does not hear that it is to end, and what spark-submit made belongs to nobody.
-    for suffix in ["-server", "-driver", ""] {
-        let pod = format!("{name}{suffix}");
-        node.kubectl(&[
-            "-n",
-            result.cell.namespace(),
-            "delete",
-            "pod",
-            &pod,
-            "--ignore-not-found",
-            "--wait=false",
-            "--grace-period=1",
-        ])?;
+    if !is_kept() || result.outcome == Outcome::Ran {
+        remove(node, result.cell, false)?;
     }
     results.push(result);
     Ok(())
 }
 
+/// Removes what a scenario has made; waits until it is gone where that is asked for.
+fn remove(node: &Node, cell: Cell, is_awaited: bool) -> Result<()> {
+    let manifest = manifest::of(cell);
+    let (kind, name) = (manifest["kind"].as_str().unwrap_or_default(), cell.name());
+    let wait = format!("--wait={is_awaited}");
+    let delete = ["-n", cell.namespace(), "delete", "--ignore-not-found", &wait];
+    node.kubectl(&[&delete[..], &[kind, &name]].concat())?;
+    // A server's shell does not hear that it is to end, and what spark-submit made belongs to nobody.
+    for suffix in ["-server", "-driver", ""] {
+        node.kubectl(&[&delete[..], &["--grace-period=1", "pod", &format!("{name}{suffix}")]].concat())?;
+    }
+    Ok(())
+}
+
 fn submit(node: &Node, cell: Cell) -> Result<std::result::Result<Running, Finished>> {
+    if is_kept() {
+        remove(node, cell, true)?;
+    }
     let started = Instant::now();
     let (applied, complaints) = node.apply(&manifest::of(cell).to_string())?;
     let warnings = complaints.lines().filter_map(|line| line.strip_prefix("Warning: ")).map(str::to_owned).collect();

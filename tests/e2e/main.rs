@@ -49,7 +49,7 @@ use anyhow::{Result, bail, ensure};
 
 use cell::Cell;
 use lane::Finished;
-use node::Node;
+use node::{Node, is_kept};
 use outcome::Outcome;
 use platform::Platform;
 use scenarios::{CELLS, FAILURES, Scenario, pairwise};
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let wanted = Wanted::read(std::env::args().skip(1))?;
     let images = images()?;
-    if !wanted.proof {
+    if !wanted.proof && !is_kept() {
         std::thread::spawn(end_at_deadline);
     }
     let node = Node::start(&images)?;
@@ -292,7 +292,7 @@ fn otherwise(scenario: &Scenario, without: &Finished, with: &Finished) -> Vec<St
 
 /// Keeps the node for whoever wants to look around, until the end of standard input.
 fn hold(node: &Node) -> Result<()> {
-    if std::env::var_os("KEEP_NODE").is_some_and(|value| !value.is_empty()) {
+    if is_kept() {
         println!("KUBECONFIG={} until you press enter", node.kubeconfig().display());
         std::io::stdin().read_line(&mut String::new())?;
     }

@@ -42,6 +42,11 @@ const PROGRAMS: [&str; 11] = [
     "spark-operator-crds",
 ];
 
+/// Whether somebody wants to look around when all is over.
+pub fn is_kept() -> bool {
+    std::env::var_os("KEEP_NODE").is_some_and(|value| !value.is_empty())
+}
+
 /// A cluster of one node.
 pub struct Node {
     pub machine: Machine,
