@@ -189,6 +189,12 @@ impl<'a> About<'a> {
         }
     }
 
+    /// The command that shows what happened to the pod.
+    pub(super) fn describe(&self) -> String {
+        let object = self.object();
+        format!("kubectl describe pod {} -n {}", object.name, object.namespace)
+    }
+
     /// The command that has what failed run again as it is.
     pub(super) fn again(&self) -> String {
         let namespace = self.namespace();
@@ -206,6 +212,11 @@ impl<'a> About<'a> {
         let containers = &self.pod?.spec.containers;
         let own = |container: &&Container| [DRIVER_CONTAINER, EXECUTOR_CONTAINER].contains(&container.name.as_str());
         containers.iter().find(own).or(containers.first())
+    }
+
+    /// All of Spark's own container.
+    pub(super) fn container_json(&self) -> Option<&'a Value> {
+        self.pod?.container(&self.container()?.name)
     }
 
     pub(super) fn image(&self) -> &'a str {
@@ -228,10 +239,8 @@ impl<'a> About<'a> {
 
     /// The user that Spark's container runs as, where it or the pod says so.
     pub(super) fn user(&self) -> Option<i64> {
-        let pod = self.pod?;
-        let own = self.container().and_then(|container| pod.container(&container.name)).unwrap_or(&Value::Null);
         let user = |place: &Value| place["securityContext"]["runAsUser"].as_i64();
-        user(own).or_else(|| user(&pod.json["spec"]))
+        self.container_json().and_then(user).or_else(|| user(&self.pod?.json["spec"]))
     }
 
     /// The account that the pod runs as, where it says so.

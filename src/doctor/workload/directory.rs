@@ -29,7 +29,7 @@ pub(super) fn not_writable(directory: &str, is_read_only: bool, about: &About<'_
             format!(
                 "The volume {volume} is mounted there, and no group of the pod's changes that: have whoever owns it let {user} write to it, or mount another one:"
             ),
-            format!("kubectl describe pod {} -n {}", about.object().name, about.namespace()),
+            about.describe(),
         ),
         None if is_read_only => Cure::of(
             "The root file system is read-only: mount a volume there, which hides what the image has in that place:",
@@ -50,7 +50,7 @@ pub(super) fn not_writable(directory: &str, is_read_only: bool, about: &About<'_
 
 /// The volume that is mounted at a directory, or nearest above it.
 fn volume_at<'a>(directory: &str, about: &About<'a>) -> Option<&'a str> {
-    let container = about.pod?.container(&about.container()?.name)?;
+    let container = about.container_json()?;
     let path = |mount: &'a Value| mount["mountPath"].as_str().unwrap_or_default().trim_end_matches('/');
     let is_above = |mount: &&'a Value| {
         let rest = directory.strip_prefix(path(mount));
@@ -61,8 +61,7 @@ fn volume_at<'a>(directory: &str, about: &About<'a>) -> Option<&'a str> {
 }
 
 fn has_read_only_root(about: &About<'_>) -> bool {
-    let container = about.pod.zip(about.container()).and_then(|(pod, container)| pod.container(&container.name));
-    container.is_some_and(|container| container["securityContext"]["readOnlyRootFilesystem"] == true)
+    about.container_json().is_some_and(|container| container["securityContext"]["readOnlyRootFilesystem"] == true)
 }
 
 fn is_cured_by_group(volume: &str, about: &About<'_>) -> bool {

@@ -53,10 +53,7 @@ pub(super) fn look(about: &About<'_>, status: &ContainerStatus, ended: &Terminat
     let previous = if status.state.terminated.is_none() { " --previous" } else { "" };
     let log = format!("kubectl logs {} -n {} -c {}{previous}", object.name, object.namespace, status.name);
     let cure = if symptom == Symptom::Killed {
-        Cure::of(
-            "See what happened to it and on its node at that time:",
-            format!("kubectl describe pod {} -n {}", object.name, object.namespace),
-        )
+        Cure::of("See what happened to it and on its node at that time:", about.describe())
     } else {
         Cure::of("It is the program's own matter: read what it said before:", log)
     };
@@ -106,6 +103,6 @@ pub(super) fn put_out(about: &About<'_>) -> Option<Finding> {
         "See what happened to its node:"
     };
     let problem = format!("the pod was ended ({}): {}", status.reason, message.chars().take(300).collect::<String>());
-    let cure = Cure::of(sentence, format!("kubectl describe pod {} -n {}", object.name, object.namespace));
+    let cure = Cure::of(sentence, about.describe());
     Some(Finding { symptom: Symptom::Evicted, level: Level::Error, object, problem, evidence, cure })
 }

@@ -50,10 +50,7 @@ pub(super) fn ended(about: &About<'_>, status: &ContainerStatus, ended: &Termina
             "Give it a larger heap, or have it hold less at once:",
             about.heap(&in_mebibytes(sum.heap.unwrap_or(1 << 30) * 2)),
         ),
-        _ => Cure::of(
-            "See what happened to it and on its node at that time:",
-            format!("kubectl describe pod {} -n {}", object.name, object.namespace),
-        ),
+        _ => Cure::of("See what happened to it and on its node at that time:", about.describe()),
     };
     Some(Finding { symptom, level: Level::Error, evidence: vec![field], object, problem, cure })
 }
@@ -73,10 +70,7 @@ impl Sum {
         let limit = own.or_else(pods).and_then(in_bytes);
         let named = |path: &str| about.spec(path).and_then(Value::as_str).and_then(of_java);
         let variable = |name: &str| {
-            let pod = about.pod.map(|pod| &pod.json)?;
-            let containers = pod["spec"]["containers"].as_array()?;
-            let own = containers.iter().find(|it| it["name"] == container.name.as_str())?;
-            let variables = own["env"].as_array()?;
+            let variables = about.pod?.container(&container.name)?["env"].as_array()?;
             of_java(variables.iter().find(|variable| variable["name"] == name)?["value"].as_str()?)
         };
         let heap = variable("SPARK_EXECUTOR_MEMORY").or_else(|| named(&format!("/{}/memory", about.section())));
@@ -133,12 +127,12 @@ impl std::fmt::Display for Sum {
 }
 
 fn volumes(about: &About<'_>, container: &Container) -> Vec<(String, Option<u64>)> {
-    let Some(spec) = about.pod.map(|pod| &pod.json["spec"]) else { return Vec::new() };
+    let Some(pod) = about.pod else { return Vec::new() };
+    let Some(own) = pod.container(&container.name) else { return Vec::new() };
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let containers = list(&spec["containers"]);
-    let Some(own) = containers.iter().find(|it| it["name"] == container.name.as_str()) else { return Vec::new() };
     let mounted: Vec<_> = list(&own["volumeMounts"]).iter().map(|mount| mount["name"].clone()).collect();
-    let in_memory = list(&spec["volumes"]).into_iter().filter(|volume| volume["emptyDir"]["medium"] == "Memory");
+    let in_memory =
+        list(&pod.json["spec"]["volumes"]).into_iter().filter(|volume| volume["emptyDir"]["medium"] == "Memory");
     let mut volumes: Vec<_> = in_memory
         .filter(|volume| mounted.contains(&volume["name"]))
         .map(|volume| {

@@ -354,8 +354,7 @@ fn configuration(about: &About<'_>, status: &ContainerStatus, message: &str) -> 
 }
 
 fn describe(about: &About<'_>, sentence: &str) -> Cure {
-    let object = about.object();
-    Cure::of(sentence, format!("kubectl describe pod {} -n {}", object.name, object.namespace))
+    Cure::of(sentence, about.describe())
 }
 
 fn short(message: &str) -> String {
