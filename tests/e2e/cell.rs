@@ -25,6 +25,16 @@ pub enum Line {
     Four,
 }
 
+impl Line {
+    /// The release of it that is run: as tests/e2e/spark says.
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Three => "3.5.7",
+            Self::Four => "4.0.0",
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Packages {
     No,
@@ -75,16 +85,6 @@ pub enum Surroundings {
     MissingAccount,
     /// An account that may do nothing.
     NoRole,
-}
-
-impl Line {
-    /// The release of it that is run: as tests/e2e/spark says.
-    pub const fn version(self) -> &'static str {
-        match self {
-            Self::Three => "3.5.7",
-            Self::Four => "4.0.0",
-        }
-    }
 }
 
 /// One scenario.

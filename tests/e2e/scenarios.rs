@@ -60,6 +60,9 @@ impl Expected {
 /// The operator's own Ivy, which resolves packages before it submits: its image has no home for it.
 const NO_HOME: Expected = Failed("/home/spark/.ivy2", "ivy-not-writable");
 const NO_CONNECT: Expected = Failed("SparkConnectServer", "connect-class-missing");
+const NO_TEMPORARY: Expected = Failed("temp directory", "directory-not-writable");
+const NO_ACCOUNT: Expected = Failed("spark-drvier", "service-account-missing");
+const NO_RIGHT: Expected = Failed("forbidden", "driver-permissions");
 
 const fn scenario(
     (row, line, packages, surroundings): (Row, Line, Packages, Surroundings),
@@ -112,9 +115,6 @@ pub const FAILURES: [Scenario; 8] = [
     scenario((Scala, Three, No, ReadOnlyEverything), NO_TEMPORARY, NO_TEMPORARY),
     warned(scenario((Scala, Three, No, MissingAccount), NO_ACCOUNT, NO_ACCOUNT), "spark-drvier"),
 ];
-const NO_TEMPORARY: Expected = Failed("temp directory", "directory-not-writable");
-const NO_ACCOUNT: Expected = Failed("spark-drvier", "service-account-missing");
-const NO_RIGHT: Expected = Failed("forbidden", "driver-permissions");
 
 const ROWS: [Row; 6] = [Scala, Python, Scheduled, Connect, Submit, Notebook];
 const LINES: [Line; 2] = [Three, Four];
