@@ -7,14 +7,21 @@ use std::{
     future::ready,
     net::TcpListener,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::{Namespace, programs};
-use crate::support::eventually;
+use crate::support::{DEADLINE, eventually};
 
 const PROGRAMS: [&str; 3] = ["spark-operator", "spark-operator-chart", "helm"];
+/// What registers its webhook.
+const REGISTRATIONS: [(&str, &str); 2] = [
+    ("MutatingWebhookConfiguration", "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"),
+    ("ValidatingWebhookConfiguration", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"),
+];
 
 /// When the operator's webhook is called: the API server calls webhooks in the order of their configurations' names, and that of ours
 /// begins with `spark-admission`. `spark-operator-webhook`, as users have it, sorts after ours.
@@ -39,19 +46,26 @@ impl<'a> Operator<'a> {
             Called::AfterOurs => "zz-kubeflow",
         };
         let installed = format!("{prefix}-{}", here.name);
-        // A port that was free a moment ago may be taken by the time that it is wanted.
+        // A port that was free a moment ago may be taken by the time that it is wanted. And once, in some hundreds of starts, the operator
+        // was asked about pods and in 20 s not about resources, for a reason that is not known.
+        let mut why = String::new();
         for _ in 0..3 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let port_value = format!("webhook.port={port}");
             let chart = render(here, &installed, &[&port_value]).await;
             let certificates = format!("--webhook-cert-dir={installed}");
             let mut operator = Self::start(here, &chart, "webhook", &[], &[&certificates]).await;
-            if operator.serves().await {
-                operator.register(&chart).await;
-                return operator;
+            let registered = match operator.serves().await {
+                Ok(()) => operator.register(&chart).await,
+                Err(taken) => Err(taken),
+            };
+            match registered {
+                Ok(()) => return operator,
+                Err(error) => why = error,
             }
+            eprintln!("the operator's webhook is to be started again: {why}");
         }
-        panic!("three free ports were taken at once");
+        panic!("the operator's webhook was started three times in vain: {why}");
     }
 
     /// Starts its controller for a namespace. It runs with more environment, such as `SPARK_HOME`, and more arguments than the chart's;
@@ -92,46 +106,59 @@ impl<'a> Operator<'a> {
         Self { here, name, child }
     }
 
-    /// Waits until it serves; false where another had taken its port.
-    async fn serves(&mut self) -> bool {
+    /// Waits until it serves, which it does not where another had taken its port.
+    async fn serves(&mut self) -> Result<(), String> {
         eventually("the operator's webhook serves or ends", || {
             let is_over = self.child.try_wait().unwrap().is_some();
             ready(is_over || self.log().contains("Serving webhook server"))
         })
         .await;
-        let Some(status) = self.child.try_wait().unwrap() else { return true };
+        let Some(status) = self.child.try_wait().unwrap() else { return Ok(()) };
         let log = self.log();
         assert!(log.contains("address already in use"), "the operator's webhook ended, {status}: {log}");
-        false
+        Err("its port was taken".to_owned())
     }
 
-    /// Registers it; the operator itself puts its certificate into the registrations.
-    async fn register(&self, chart: &[Value]) {
-        for (kind, plural) in [
-            ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
-            ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
-        ] {
+    /// Registers it, and waits until it is asked; the operator itself puts its certificate into the registrations. If it is not asked,
+    /// it is registered no more.
+    async fn register(&self, chart: &[Value]) -> Result<(), String> {
+        let mut registered = Vec::new();
+        for (kind, path) in REGISTRATIONS {
             let mut configuration = chart.iter().find(|object| object["kind"] == kind).unwrap().clone();
             for webhook in configuration["webhooks"].as_array_mut().unwrap() {
                 let service = &webhook["clientConfig"]["service"];
                 let url = format!("https://localhost:{}{}", service["port"], service["path"].as_str().unwrap());
                 webhook["clientConfig"] = serde_json::json!({"url": url});
             }
-            let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}");
-            self.here.send("POST", &path, &configuration).await.object();
+            self.here.send("POST", path, &configuration).await.object();
+            registered.push(format!("{path}/{}", configuration["metadata"]["name"].as_str().unwrap()));
         }
-        let refuses = async |probe: &Value, why: &str| {
-            let answer = self.here.create_dry(probe).await;
-            !answer.is_success() && answer.message().contains(why)
+        let asked = match self.is_asked("pods", &orphan(), "failed to get SparkApplication").await {
+            Ok(()) => self.is_asked("resources", &misnamed(), "invalid SparkApplication name").await,
+            not_asked => not_asked,
         };
-        eventually("the API server asks the operator about pods", async || {
-            refuses(&orphan(), "failed to get SparkApplication").await
-        })
-        .await;
-        eventually("the API server asks the operator about resources", async || {
-            refuses(&misnamed(), "invalid SparkApplication name").await
-        })
-        .await;
+        if asked.is_err() {
+            for path in &registered {
+                self.here.send("DELETE", path, &Value::Null).await.object();
+            }
+        }
+        asked
+    }
+
+    /// Waits until the API server asks it about such an object, which it refuses for that reason.
+    async fn is_asked(&self, about: &str, probe: &Value, why: &str) -> Result<(), String> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let answer = self.here.create_dry(probe).await;
+            let said = answer.message();
+            if !answer.is_success() && said.contains(why) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("it is not asked about {about}; {}: {said}\n{}", answer.status, self.log()));
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
