@@ -3,11 +3,13 @@
 use std::{
     net::{SocketAddr, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, ensure};
+
+use crate::node::Node;
 
 /// How long it may take from the word that a server is ready until it answers: kube-proxy has to hear of it too, on two busy cores.
 const READY: Duration = Duration::from_secs(10);
@@ -45,6 +47,19 @@ impl ConnectClient {
         client.args(["120", "python3", "-c", SESSION, &format!("sc://{address}:{PORT}")]).env("PYTHONPATH", &self.path);
         Ok(client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
     }
+}
+
+/// Whether a client has counted; what it said where it has not.
+pub fn has_counted(client: &Output) -> std::result::Result<(), String> {
+    if client.status.success() && String::from_utf8_lossy(&client.stdout).contains("counted 1000") {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&client.stderr).into_owned())
+}
+
+/// The address of a server's Service.
+pub fn address(node: &Node, namespace: &str, service: &str) -> Result<String> {
+    node.kubectl(&["-n", namespace, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}"])
 }
 
 /// Whether somebody listens at a server's address, at once or almost.

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 
 use crate::{
     cell::SPARK_3,
-    connect_client::ConnectClient,
+    connect_client::{ConnectClient, address, has_counted},
     node::Node,
     platform::{Platform, USERS},
 };
@@ -43,9 +43,8 @@ pub fn run(node: &Node, platform: &Platform<'_>) -> Result<String> {
     let state = ["-n", USERS, "get", "sparkconnect", name, "-o", "jsonpath={.status.state}"];
     node.until(&format!("{file} is ready"), || Ok(node.kubectl(&state)? == "Ready"))?;
     let service = format!("{name}-server");
-    let address = node.kubectl(&["-n", USERS, "get", "service", &service, "-o", "jsonpath={.spec.clusterIP}"])?;
-    let client = ConnectClient::find()?.ask(&address)?.wait_with_output().context("the client is there")?;
-    ensure!(client.status.success(), "{file}: {}", String::from_utf8_lossy(&client.stderr));
+    let client = ConnectClient::find()?.ask(&address(node, USERS, &service)?)?.wait_with_output()?;
+    has_counted(&client).map_err(Error::msg).context(file)?;
     for (file, _) in APPLICATIONS.iter().chain([&SERVER]) {
         node.kubectl(&["delete", "--wait=false", "-f", &platform.example(file)])?;
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     cell::{Cell, Packages},
-    connect_client::{ConnectClient, answers},
+    connect_client::{ConnectClient, address, answers, has_counted},
     manifest,
     node::{Node, is_kept},
     outcome::{Outcome, Seen, see, telling},
@@ -129,19 +129,7 @@ fn submit(node: &Node, cell: Cell) -> Result<std::result::Result<Running, Finish
     let started = Instant::now();
     let (applied, complaints) = node.apply(&manifest::of(cell).to_string())?;
     let warnings = complaints.lines().filter_map(|line| line.strip_prefix("Warning: ")).map(str::to_owned).collect();
-    if !applied {
-        let outcome = Outcome::Refused(complaints.lines().last().unwrap_or_default().to_owned());
-        return Ok(Err(Finished {
-            cell,
-            outcome,
-            took: started.elapsed(),
-            warnings,
-            was_ready: None,
-            client_said: String::new(),
-            diagnosis: Vec::new(),
-        }));
-    }
-    Ok(Ok(Running {
+    let mut running = Running {
         cell,
         started,
         changed: started,
@@ -151,7 +139,12 @@ fn submit(node: &Node, cell: Cell) -> Result<std::result::Result<Running, Finish
         warnings,
         was_ready: None,
         outcome: None,
-    }))
+    };
+    if applied {
+        return Ok(Ok(running));
+    }
+    let outcome = Outcome::Refused(complaints.lines().last().unwrap_or_default().to_owned());
+    Ok(Err(running.end(outcome, Instant::now(), Vec::new())))
 }
 
 /// All that outcomes are read from.
@@ -210,29 +203,26 @@ impl Running {
         if *outcome != Outcome::Ran && !is_known && since.elapsed() < DIAGNOSIS {
             return Ok(None);
         }
-        Ok(Some(Finished {
+        let (outcome, since) = (outcome.clone(), *since);
+        Ok(Some(self.end(outcome, since, diagnosis)))
+    }
+
+    fn end(&mut self, outcome: Outcome, seen: Instant, diagnosis: Vec<String>) -> Finished {
+        Finished {
             cell: self.cell,
-            outcome: outcome.clone(),
-            took: since.duration_since(self.started),
+            outcome,
+            took: seen.duration_since(self.started),
             warnings: std::mem::take(&mut self.warnings),
             was_ready: self.was_ready,
             client_said: std::mem::take(&mut self.client_said),
             diagnosis,
-        }))
+        }
     }
 
     /// Whether a client got its answer from the server; starts one where none is on its way.
     fn ask_server(&mut self, node: &Node, client: &ConnectClient, service: &str) -> Result<bool> {
         let Some(asking) = &mut self.client else {
-            let address = node.kubectl(&[
-                "-n",
-                self.cell.namespace(),
-                "get",
-                "service",
-                service,
-                "-o",
-                "jsonpath={.spec.clusterIP}",
-            ])?;
+            let address = address(node, self.cell.namespace(), service)?;
             if self.was_ready.is_none() {
                 self.was_ready = Some(answers(&address)?);
                 self.changed = Instant::now();
@@ -240,13 +230,15 @@ impl Running {
             self.client = Some(client.ask(&address)?);
             return Ok(false);
         };
-        let Some(status) = asking.try_wait()? else { return Ok(false) };
-        let output = self.client.take().map(Child::wait_with_output).transpose()?.context("it was there")?;
-        let has_counted = status.success() && String::from_utf8_lossy(&output.stdout).contains("counted 1000");
-        if !has_counted {
-            self.client_said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if asking.try_wait()?.is_none() {
+            return Ok(false);
         }
-        Ok(has_counted)
+        let output = self.client.take().map(Child::wait_with_output).transpose()?.context("it was there")?;
+        if let Err(said) = has_counted(&output) {
+            self.client_said = said;
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// What the events of its pods say, the newest; what the client said of a server that is ready.
