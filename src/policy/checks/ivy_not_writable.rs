@@ -5,25 +5,20 @@
 //! mutations `ivy-dir` and `ivy-cache` cure this, so what is found is what they leave. Where an image or the operator may have settings
 //! of its own nothing is said.
 
+use super::disk::{Disk, Obstacle};
+use super::java_options;
 use crate::policy::Mutation;
 use crate::policy::configuration::Submission;
 use crate::policy::document::Json;
 use crate::policy::field_path::FieldPath;
 use crate::policy::finding::Findings;
 use crate::policy::mutations::Case;
-use crate::policy::mutations::ivy_dir::{SPARK_JARS_IVY, SPARK_SUBMIT_OPTS, java_options, moves_ivy};
+use crate::policy::mutations::ivy_dir::{SPARK_JARS_IVY, moves_ivy};
 use crate::policy::role::Role;
-use crate::policy::subject::{Container, Pod, Resource, ResourceKind};
+use crate::policy::subject::{Pod, Resource, ResourceKind};
 use crate::policy::values::coordinates::entries;
 use crate::policy::values::image::ImageReference;
-use crate::policy::values::path::{is_at, is_inside, judge, may_hold_ivy, overlaps};
-
-/// Volumes that are read-only whatever the mount says (pkg/volume of Kubernetes; an image's since it can be mounted).
-const READ_ONLY_VOLUMES: [&str; 5] = ["configMap", "downwardAPI", "image", "projected", "secret"];
-/// Volumes that can be made read-only themselves.
-const VOLUMES_WITH_A_SWITCH: [&str; 5] = ["persistentVolumeClaim", "csi", "nfs", "cephfs", "azureDisk"];
-/// Where Java is told more than by Spark.
-const JVM_VARIABLES: [&str; 3] = [SPARK_SUBMIT_OPTS, "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"];
+use crate::policy::values::path::{judge, overlaps};
 
 /// Looks at a pod: of a Connect server, since no other says its packages.
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, findings: &mut Findings) {
@@ -34,19 +29,11 @@ pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, findings: &mut Findings) {
     };
     let disk = Disk::of_container(spark, pod.spec());
     if let Some(directory) = arguments.conf(SPARK_JARS_IVY).filter(|directory| !directory.is_empty()) {
-        return disk.tell(directory, spark.path(), findings);
+        return tell(&disk, directory, spark.path(), findings);
     }
-    let of_jvm = |name| spark.env(name).map(|(_, entry)| entry.get("value").as_str());
-    let options: Vec<_> = JVM_VARIABLES.into_iter().filter_map(of_jvm).collect();
-    let is_said_elsewhere = pod.may_configure_packages()
-        || options.iter().any(|value| value.is_none_or(moves_ivy))
-        || arguments.conf("spark.driver.extraJavaOptions").is_some_and(moves_ivy)
-        || arguments.option("--driver-java-options").is_some_and(moves_ivy);
+    let is_said_elsewhere = java_options::may_set_in_server(pod, moves_ivy);
     let uid = spark.run_as_user().or(pod.run_as_user());
-    if !is_said_elsewhere
-        && lacks_a_home(spark.image(), uid, case)
-        && !disk.mounts.iter().any(|it| may_hold_ivy(it.path))
-    {
+    if !is_said_elsewhere && lacks_a_home(spark.image(), uid, case) && !disk.may_hold_ivy() {
         tell_of_home(spark.path(), findings);
     }
 }
@@ -60,11 +47,11 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, findings: &m
     if let Some(directory) = resource.spark_conf(SPARK_JARS_IVY) {
         let gets_a_volume = case.acts_on(resource, Mutation::IvyCache)
             && judge(directory).is_ok()
-            && !disk.mounts.iter().any(|mount| overlaps(mount.path, directory));
+            && !resource.driver_mounts().any(|mount| overlaps(mount, directory));
         // The mutation has said what is wrong with a directory that is none.
         let is_told = case.acts_on(resource, Mutation::IvyDir) && !directory.starts_with('/');
         if !gets_a_volume && !is_told {
-            disk.tell(directory, resource.spec_path().then(["sparkConf", SPARK_JARS_IVY]), findings);
+            tell(&disk, directory, resource.spec_path().then(["sparkConf", SPARK_JARS_IVY]), findings);
         }
         return;
     }
@@ -72,17 +59,7 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, findings: &m
     let will_be_set = resource.kind() == ResourceKind::ScheduledSparkApplication
         && case.acts_on(resource, Mutation::IvyDir)
         && case.policy.mutations.ivy_dir.submission != Submission::Off;
-    // Spark's defaults in the operator's pod reach the drivers that it submits.
-    let operators = case.snapshot.operators.iter().flat_map(|operators| operators.iter());
-    let may_be_default = resource.kind() != ResourceKind::SparkConnect
-        && operators.into_iter().any(|operator| operator.configures_spark);
-    let is_said_elsewhere = will_be_set
-        || may_be_default
-        || java_options(resource).any(moves_ivy)
-        || resource.may_configure_packages()
-        || resource.driver().get("envFrom").items().next().is_some()
-        || resource.server_container().is_some_and(|container| container.has_env_from())
-        || disk.mounts.iter().any(|mount| may_hold_ivy(mount.path));
+    let is_said_elsewhere = will_be_set || java_options::may_set(resource, case, moves_ivy) || disk.may_hold_ivy();
     if !is_said_elsewhere && lacks_a_home(resource.image(), run_as_user(resource), case) {
         tell_of_home(resource.spec_path().then(["sparkConf", SPARK_JARS_IVY]), findings);
     }
@@ -108,80 +85,25 @@ fn tell_of_home(place: FieldPath, findings: &mut Findings) {
     findings.add_likely(place, problem, "set spark.jars.ivy to /tmp/.ivy2");
 }
 
-/// What Spark's container can write to.
-struct Disk<'a> {
-    has_read_only_root: bool,
-    mounts: Vec<Mount<'a>>,
-}
-
-struct Mount<'a> {
-    path: &'a str,
-    is_read_only: bool,
-}
-
-impl<'a> Disk<'a> {
-    fn of_container(container: &Container<'a>, spec: Json<'a>) -> Self {
-        Self {
-            has_read_only_root: has_read_only_root(container.json()),
-            mounts: mounts(container.json(), spec).collect(),
-        }
+/// Tells why Ivy cannot write to a directory, where that is sure.
+fn tell(disk: &Disk<'_>, directory: &str, place: FieldPath, findings: &mut Findings) {
+    if !directory.starts_with('/') {
+        let problem = format!("Ivy's directory {directory:?} is not absolute (~ is not expanded), which Ivy refuses");
+        return findings.add_likely(place, problem, "set spark.jars.ivy to /tmp/.ivy2");
     }
-
-    fn of_resource(resource: &Resource<'a>) -> Self {
-        let (spec, driver) = (resource.spec(), resource.driver());
-        let template = driver.get("template").get("spec");
-        let container = resource.server_container().map_or(Json::NULL, |container| container.json());
-        let mut mounts: Vec<_> = mounts(container, template).chain(mounts(driver, spec)).collect();
-        if resource.kind() != ResourceKind::SparkConnect {
-            let files = ["configMaps", "secrets"].into_iter().flat_map(|list| driver.get(list).items());
-            mounts
-                .extend(files.filter_map(|file| Some(Mount { path: file.get("path").as_str()?, is_read_only: true })));
-        }
-        Self { has_read_only_root: has_read_only_root(driver) || has_read_only_root(container), mounts }
+    match disk.obstacle(directory) {
+        Some(Obstacle::Mount(path)) => findings.add_likely(
+            place,
+            format!("Ivy's directory {directory} lies in {path}, which is mounted read-only"),
+            "set spark.jars.ivy to /tmp/.ivy2, or mount a writable volume there",
+        ),
+        Some(Obstacle::Image(_)) => findings.add_likely(
+            place,
+            format!("Ivy's directory {directory} lies in the image, and readOnlyRootFilesystem is set"),
+            format!("mount an emptyDir at {directory}"),
+        ),
+        None => {}
     }
-
-    /// Tells why a directory cannot be written to, where that is sure.
-    fn tell(&self, directory: &str, place: FieldPath, findings: &mut Findings) {
-        if !directory.starts_with('/') {
-            let problem =
-                format!("Ivy's directory {directory:?} is not absolute (~ is not expanded), which Ivy refuses");
-            return findings.add_likely(place, problem, "set spark.jars.ivy to /tmp/.ivy2");
-        }
-        let covers = |mount: &&Mount<'_>| is_at(directory, mount.path) || is_inside(directory, mount.path);
-        let innermost = self.mounts.iter().filter(covers).max_by_key(|mount| mount.path.trim_end_matches('/').len());
-        match innermost {
-            Some(mount) if mount.is_read_only => findings.add_likely(
-                place,
-                format!("Ivy's directory {directory} lies in {}, which is mounted read-only", mount.path),
-                "set spark.jars.ivy to /tmp/.ivy2, or mount a writable volume there",
-            ),
-            None if self.has_read_only_root => findings.add_likely(
-                place,
-                format!("Ivy's directory {directory} lies in the image, and readOnlyRootFilesystem is set"),
-                format!("mount an emptyDir at {directory}"),
-            ),
-            _ => {}
-        }
-    }
-}
-
-fn has_read_only_root(container: Json<'_>) -> bool {
-    container.get("securityContext").get("readOnlyRootFilesystem").as_bool() == Some(true)
-}
-
-/// The mounts of a container, whose volumes stand in `spec`.
-fn mounts<'a>(container: Json<'a>, spec: Json<'a>) -> impl Iterator<Item = Mount<'a>> {
-    let is_set = |value: Json<'_>| value.get("readOnly").as_bool() == Some(true);
-    container.get("volumeMounts").items().filter_map(move |mount| {
-        let name = mount.get("name").as_str();
-        let volume = spec.get("volumes").items().find(|volume| name.is_some() && volume.get("name").as_str() == name);
-        let is_read_only = |volume: Json<'_>| {
-            READ_ONLY_VOLUMES.iter().any(|kind| !volume.get(kind).is_null())
-                || VOLUMES_WITH_A_SWITCH.iter().any(|kind| is_set(volume.get(kind)))
-        };
-        let is_read_only = is_set(mount) || volume.is_some_and(is_read_only);
-        Some(Mount { path: mount.get("mountPath").as_str()?, is_read_only })
-    })
 }
 
 #[cfg(test)]

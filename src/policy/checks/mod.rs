@@ -6,11 +6,13 @@
 mod connect_class;
 mod connect_core;
 mod dependencies;
+mod disk;
 mod driver_permissions;
 mod duplicate_mount;
 mod executor_template;
 mod flagged_node;
 mod ivy_not_writable;
+mod java_options;
 mod memory_budget;
 mod memory_quantity;
 mod name_too_long;

@@ -1,0 +1,113 @@
+//! What Spark's container can write to, as far as a pod or a resource tells: its root file system, and what is mounted over it.
+
+use std::borrow::Cow;
+
+use crate::policy::document::Json;
+use crate::policy::field_path::FieldPath;
+use crate::policy::subject::{Container, PodToBe, Resource, ResourceKind};
+use crate::policy::values::path::{is_at, is_inside, may_hold_ivy};
+
+/// Volumes that are read-only whatever the mount says (pkg/volume of Kubernetes; an image's since it can be mounted).
+const READ_ONLY_VOLUMES: [&str; 5] = ["configMap", "downwardAPI", "image", "projected", "secret"];
+/// Volumes that can be made read-only themselves.
+const VOLUMES_WITH_A_SWITCH: [&str; 5] = ["persistentVolumeClaim", "csi", "nfs", "cephfs", "azureDisk"];
+
+/// The file systems of Spark's container.
+pub(super) struct Disk<'a> {
+    /// The field that makes the root file system read-only.
+    read_only_root: Option<FieldPath>,
+    mounts: Vec<Mount<'a>>,
+}
+
+/// Why nothing can be written to a directory.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Obstacle<'d> {
+    /// It lies in the image, whose file system this field makes read-only.
+    Image(&'d FieldPath),
+    /// It lies in what is mounted here, read-only.
+    Mount(&'d str),
+}
+
+struct Mount<'a> {
+    path: Cow<'a, str>,
+    is_read_only: bool,
+}
+
+impl<'a> Disk<'a> {
+    pub(super) fn of_container(container: &Container<'a>, spec: Json<'a>) -> Self {
+        Self {
+            read_only_root: read_only_root(container.json(), container.path()),
+            mounts: mounts(container.json(), spec).collect(),
+        }
+    }
+
+    /// Of the container that will come of a resource's driver or server.
+    pub(super) fn of_resource(resource: &Resource<'a>) -> Self {
+        let (spec, driver) = (resource.spec(), resource.driver());
+        let section = resource.spec_path().then([resource.driver_section()]);
+        let template = driver.get("template").get("spec");
+        let container = resource.server_container();
+        let root_of = |container: &Container<'a>| {
+            read_only_root(container.json(), container.path_in(section.clone().then(["template", "spec"])))
+        };
+        let of_template = container.map_or(Json::NULL, |container| container.json());
+        let mut disk = Self {
+            read_only_root: read_only_root(driver, section.clone()).or_else(|| container.as_ref().and_then(root_of)),
+            mounts: mounts(of_template, template).chain(mounts(driver, spec)).collect(),
+        };
+        if resource.kind() != ResourceKind::SparkConnect {
+            let files = ["configMaps", "secrets"].into_iter().flat_map(|list| driver.get(list).items());
+            let paths = files.filter_map(|file| file.get("path").as_str());
+            disk.mounts.extend(paths.map(|path| Mount { path: path.into(), is_read_only: true }));
+        }
+        disk.add_what_is_mounted_besides(resource);
+        disk
+    }
+
+    /// What Spark's configuration has mounted; whether it can be written to is not looked at.
+    fn add_what_is_mounted_besides(&mut self, resource: &Resource<'_>) {
+        let pod = PodToBe::of(resource, resource.driver_section()).unwrap_or_default();
+        for mount in pod.containers.into_iter().take(1).flat_map(|spark| spark.mounts) {
+            if !self.mounts.iter().any(|own| is_at(&own.path, &mount.path)) {
+                self.mounts.push(Mount { path: mount.path.into(), is_read_only: false });
+            }
+        }
+    }
+
+    /// What keeps everybody from writing to a directory, where that is sure.
+    pub(super) fn obstacle(&self, directory: &str) -> Option<Obstacle<'_>> {
+        let covers = |mount: &&Mount<'_>| is_at(directory, &mount.path) || is_inside(directory, &mount.path);
+        let innermost = self.mounts.iter().filter(covers).max_by_key(|mount| mount.path.trim_end_matches('/').len());
+        match innermost {
+            Some(mount) if mount.is_read_only => Some(Obstacle::Mount(&mount.path)),
+            Some(_) => None,
+            None => self.read_only_root.as_ref().map(Obstacle::Image),
+        }
+    }
+
+    /// Whether a volume may hold packages already.
+    pub(super) fn may_hold_ivy(&self) -> bool {
+        self.mounts.iter().any(|mount| may_hold_ivy(&mount.path))
+    }
+}
+
+/// The field that makes the root file system of a container, which stands at `at`, read-only.
+fn read_only_root(container: Json<'_>, at: FieldPath) -> Option<FieldPath> {
+    let is_set = container.get("securityContext").get("readOnlyRootFilesystem").as_bool() == Some(true);
+    is_set.then(|| at.then(["securityContext", "readOnlyRootFilesystem"]))
+}
+
+/// The mounts of a container, whose volumes stand in `spec`.
+fn mounts<'a>(container: Json<'a>, spec: Json<'a>) -> impl Iterator<Item = Mount<'a>> {
+    let is_set = |value: Json<'_>| value.get("readOnly").as_bool() == Some(true);
+    container.get("volumeMounts").items().filter_map(move |mount| {
+        let name = mount.get("name").as_str();
+        let volume = spec.get("volumes").items().find(|volume| name.is_some() && volume.get("name").as_str() == name);
+        let is_read_only = |volume: Json<'_>| {
+            READ_ONLY_VOLUMES.iter().any(|kind| !volume.get(kind).is_null())
+                || VOLUMES_WITH_A_SWITCH.iter().any(|kind| is_set(volume.get(kind)))
+        };
+        let is_read_only = is_set(mount) || volume.is_some_and(is_read_only);
+        Some(Mount { path: mount.get("mountPath").as_str()?.into(), is_read_only })
+    })
+}
