@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of an integration test for no test")]
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use spark_admission::cli::review::{Output, ReviewCommand};
 use spark_admission::doctor::Symptom;
 use spark_admission::policy::configuration::schema;
@@ -65,6 +65,23 @@ fn yaml_blocks(page: &str) -> Vec<(usize, String)> {
         }
     }
     blocks
+}
+
+/// `spark-admission review FILE` for whoever has no policy and no cluster.
+fn review(file: &str, output: Output) -> ReviewCommand {
+    ReviewCommand {
+        files: vec![file.to_owned()],
+        kubeconfig: None,
+        context: None,
+        output,
+        policy: None,
+        namespace: "default".to_owned(),
+        namespace_labels: Vec::new(),
+        openshift: false,
+        nodes: None,
+        events: None,
+        colour: false,
+    }
 }
 
 #[test]
@@ -142,6 +159,52 @@ fn every_check_has_its_row_and_its_section() {
         ] {
             assert!(section.contains(&part), "docs/checks.md, {name}: \"{part}\" is missing");
         }
+    }
+}
+
+#[test]
+fn what_the_page_on_checks_shows_cures_what_they_find() {
+    let page = page("docs/checks.md");
+    let application =
+        json!({"type": "Scala", "mode": "cluster", "sparkVersion": "4.0.0", "driver": {}, "executor": {}});
+    let server = json!({"sparkVersion": "4.0.0", "server": {}, "executor": {}});
+    let [applications, servers] = ["v1beta2", "v1alpha1"].map(|version| format!("sparkoperator.k8s.io/{version}"));
+    for (check, api_version, kind, spec, fault) in [
+        (
+            "tmp-not-writable",
+            &applications,
+            "SparkApplication",
+            &application,
+            json!({"driver": {"securityContext": {"readOnlyRootFilesystem": true}}}),
+        ),
+        ("executor-template", &servers, "SparkConnect", &server, json!({})),
+        (
+            "shell-characters",
+            &servers,
+            "SparkConnect",
+            &server,
+            json!({"sparkConf": {"spark.driver.extraJavaOptions": "-Da=1 -Db=2"}}),
+        ),
+    ] {
+        let said = |cure: &Value| {
+            let declined = json!({"spark-admission.io/skip": "executor-template"});
+            let mut manifest = json!({
+                "apiVersion": api_version, "kind": kind,
+                "metadata": {"name": "report", "annotations": declined}, "spec": spec
+            });
+            json_patch::merge(&mut manifest["spec"], &fault);
+            json_patch::merge(&mut manifest, cure);
+            let mut printed = Vec::new();
+            let manifest = manifest.to_string();
+            review("-", Output::Explain).run(&mut manifest.as_bytes(), &mut printed, &mut std::io::sink()).unwrap();
+            String::from_utf8(printed).unwrap()
+        };
+        let (_, cure) = yaml_blocks(section(&page, check).unwrap()).swap_remove(0);
+        let (without, with) = (said(&json!({})), said(&serde_saphyr::from_str(&cure).unwrap()));
+        // Not only the check, a mutation too may have the name.
+        let finding = format!("{check}: spec.");
+        assert!(without.contains(&finding), "{check}: {without}");
+        assert!(!with.contains(&finding), "{check}: {with}");
     }
 }
 
@@ -286,19 +349,7 @@ fn readme_says_what_the_proof_says() {
 
 #[test]
 fn the_driver_in_the_readme_is_changed_as_it_is_said_there() {
-    let command = ReviewCommand {
-        files: vec!["tests/fixtures/captured/3.5.9/packages--driver.json".to_owned()],
-        kubeconfig: None,
-        context: None,
-        output: Output::Diff,
-        policy: None,
-        namespace: "default".to_owned(),
-        namespace_labels: Vec::new(),
-        openshift: false,
-        nodes: None,
-        events: None,
-        colour: false,
-    };
+    let command = review("tests/fixtures/captured/3.5.9/packages--driver.json", Output::Diff);
     let mut printed = Vec::new();
     command.run(&mut std::io::empty(), &mut printed, &mut std::io::sink()).unwrap();
     let printed = String::from_utf8(printed).unwrap();

@@ -120,6 +120,11 @@ checks! {
         "the root filesystem, the mounts, the user and where Ivy is pointed"
         "let the webhook mount its volume, or point spark.jars.ivy at a writable one"
     }
+    TmpNotWritable "tmp-not-writable" Warn Object {
+        "Spark has no /tmp that it can write to, and does not start without it"
+        "the root filesystem, the mounts and Java's options"
+        "mount an emptyDir at /tmp"
+    }
     ScalaMismatch "scala-mismatch" Warn Object {
         "a package is built for another Scala than the image"
         "the Scala suffix of coordinates, the image's tag, and which Scala a Spark version has"

@@ -298,6 +298,10 @@ async fn a_server_that_will_not_start_or_work_is_told_once() {
         &json!({"server": {"template": {"spec": {"containers": [{
         "name": "spark-kubernetes-driver", "securityContext": {"readOnlyRootFilesystem": true}}]}}}}),
     );
+    let mut with_tmp = read_only.clone();
+    let of_pod = &mut with_tmp["server"]["template"]["spec"];
+    of_pod["volumes"] = json!([{"name": "tmp", "emptyDir": {}}]);
+    of_pod["containers"][0]["volumeMounts"] = json!([{"name": "tmp", "mountPath": "/tmp"}]);
     for (case, place, spec, expected) in [
         ("nothing brings the class", &off, spec("3.5.7", json!({})), &["connect-class"][..]),
         ("an image that may hold it", &off, spec("3.5.7", json!({"image": "corp/etl:3.5.7"})), &[]),
@@ -326,8 +330,9 @@ async fn a_server_that_will_not_start_or_work_is_told_once() {
             spec("4.0.1", json!({"sparkConf": {"spark.jars.packages": "a:b:1"}})),
             &["ivy-not-writable"],
         ),
-        ("a read-only image", &off, spec("3.5.7", read_only.clone()), &["ivy-not-writable"]),
-        ("a read-only image that gets a volume", &here, spec("3.5.7", read_only), &[]),
+        ("a read-only image", &off, spec("3.5.7", read_only.clone()), &["ivy-not-writable", "tmp-not-writable"]),
+        ("a read-only image that gets a volume for Ivy", &here, spec("3.5.7", read_only), &["tmp-not-writable"]),
+        ("a read-only image that has one for all of /tmp", &off, spec("3.5.7", with_tmp), &[]),
     ] {
         let mut manifest = connect("analytics", &spec);
         manifest["spec"]["executor"]["template"] =

@@ -112,7 +112,10 @@ pub const FAILURES: [Scenario; 8] = [
     warned(scenario((Scala, Three, No, NoRole), NO_RIGHT, NO_RIGHT), "driver-permissions"),
     warned(scenario((Scala, Three, Conf, SizeMistake), Failed("No space left on device", "ivy-full"), Ran), "512Mi"),
     scenario((Connect, Three, No, SmallCache), NO_CONNECT, Failed("No space left on device", "ivy-full")),
-    scenario((Scala, Three, No, ReadOnlyEverything), NO_TEMPORARY, NO_TEMPORARY),
+    warned(
+        scenario((Scala, Three, No, ReadOnlyEverything), NO_TEMPORARY, NO_TEMPORARY),
+        "no volume is mounted at /tmp",
+    ),
     warned(scenario((Scala, Three, No, MissingAccount), NO_ACCOUNT, NO_ACCOUNT), "spark-drvier"),
 ];
 

@@ -23,6 +23,7 @@ mod shell_characters;
 mod spark_memory;
 mod spark_mismatch;
 mod submission_keys;
+mod tmp_not_writable;
 mod unknown_volume;
 mod unnamed_uid;
 mod unwatched_edit;
@@ -47,6 +48,7 @@ pub const OF_PODS: &[OfPod] = &[
     (Check::ConnectCore, connect_core::of_pod),
     (Check::UnnamedUid, unnamed_uid::of_pod),
     (Check::IvyNotWritable, ivy_not_writable::of_pod),
+    (Check::TmpNotWritable, tmp_not_writable::of_pod),
     (Check::ScalaMismatch, scala_mismatch::of_pod),
     (Check::SparkMismatch, spark_mismatch::of_pod),
     (Check::MemoryQuantity, memory_quantity::of_pod),
@@ -69,6 +71,7 @@ const OF_APPLICATIONS: &[OfResource] = &[
     (Check::ConnectClass, connect_class::of_resource),
     (Check::ConnectCore, connect_core::of_resource),
     (Check::IvyNotWritable, ivy_not_writable::of_resource),
+    (Check::TmpNotWritable, tmp_not_writable::of_resource),
     (Check::ScalaMismatch, scala_mismatch::of_resource),
     (Check::SparkMismatch, spark_mismatch::of_resource),
     (Check::MemoryQuantity, memory_quantity::of_resource),
@@ -89,6 +92,7 @@ const OF_CONNECTS: &[OfResource] = &[
     (Check::ConnectCore, connect_core::of_resource),
     (Check::UnnamedUid, unnamed_uid::of_resource),
     (Check::IvyNotWritable, ivy_not_writable::of_resource),
+    (Check::TmpNotWritable, tmp_not_writable::of_resource),
     (Check::ScalaMismatch, scala_mismatch::of_resource),
     (Check::SparkMismatch, spark_mismatch::of_resource),
     (Check::ExecutorTemplate, executor_template::of_resource),

@@ -106,7 +106,8 @@ impl<'a> Resource<'a> {
     }
 
     /// Whether the operator submits it to the cluster; else the driver runs in the operator's own pod.
-    fn is_in_cluster_mode(&self) -> bool {
+    #[must_use]
+    pub fn is_in_cluster_mode(&self) -> bool {
         self.spec().get("mode").as_str().is_none_or(|mode| mode == "cluster")
     }
 
