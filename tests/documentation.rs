@@ -169,9 +169,9 @@ fn what_the_page_on_checks_shows_cures_what_they_find() {
         json!({"type": "Scala", "mode": "cluster", "sparkVersion": "4.0.0", "driver": {}, "executor": {}});
     let server = json!({"sparkVersion": "4.0.0", "server": {}, "executor": {}});
     let [applications, servers] = ["v1beta2", "v1alpha1"].map(|version| format!("sparkoperator.k8s.io/{version}"));
-    for (check, api_version, kind, spec, fault) in [
+    let examples = [
         (
-            "tmp-not-writable",
+            "read-only-root",
             &applications,
             "SparkApplication",
             &application,
@@ -185,7 +185,9 @@ fn what_the_page_on_checks_shows_cures_what_they_find() {
             &server,
             json!({"sparkConf": {"spark.driver.extraJavaOptions": "-Da=1 -Db=2"}}),
         ),
-    ] {
+    ];
+    assert_eq!(yaml_blocks(&page).len(), examples.len(), "an example that is not tried");
+    for (check, api_version, kind, spec, fault) in examples {
         let said = |cure: &Value| {
             let declined = json!({"spark-admission.io/skip": "executor-template"});
             let mut manifest = json!({

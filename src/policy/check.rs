@@ -120,10 +120,10 @@ checks! {
         "the root filesystem, the mounts, the user and where Ivy is pointed"
         "let the webhook mount its volume, or point spark.jars.ivy at a writable one"
     }
-    TmpNotWritable "tmp-not-writable" Warn Object {
-        "Spark has no /tmp that it can write to, and does not start without it"
-        "the root filesystem, the mounts and Java's options"
-        "mount an emptyDir at /tmp"
+    ReadOnlyRoot "read-only-root" Warn Object {
+        "the root file system is read-only, with no volume where Spark has to write"
+        "readOnlyRootFilesystem, the mounts, Java's options and the version of Spark"
+        "mount an emptyDir at /tmp, and one at Spark's working directory"
     }
     ScalaMismatch "scala-mismatch" Warn Object {
         "a package is built for another Scala than the image"

@@ -302,6 +302,11 @@ async fn a_server_that_will_not_start_or_work_is_told_once() {
     let of_pod = &mut with_tmp["server"]["template"]["spec"];
     of_pod["volumes"] = json!([{"name": "tmp", "emptyDir": {}}]);
     of_pod["containers"][0]["volumeMounts"] = json!([{"name": "tmp", "mountPath": "/tmp"}]);
+    let mut with_both = with_tmp.clone();
+    with_both["server"]["template"]["spec"]["containers"][0]["volumeMounts"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "tmp", "subPath": "work", "mountPath": "/opt/spark/work-dir"}));
     for (case, place, spec, expected) in [
         ("nothing brings the class", &off, spec("3.5.7", json!({})), &["connect-class"][..]),
         ("an image that may hold it", &off, spec("3.5.7", json!({"image": "corp/etl:3.5.7"})), &[]),
@@ -330,9 +335,10 @@ async fn a_server_that_will_not_start_or_work_is_told_once() {
             spec("4.0.1", json!({"sparkConf": {"spark.jars.packages": "a:b:1"}})),
             &["ivy-not-writable"],
         ),
-        ("a read-only image", &off, spec("3.5.7", read_only.clone()), &["ivy-not-writable", "tmp-not-writable"]),
-        ("a read-only image that gets a volume for Ivy", &here, spec("3.5.7", read_only), &["tmp-not-writable"]),
-        ("a read-only image that has one for all of /tmp", &off, spec("3.5.7", with_tmp), &[]),
+        ("a read-only image", &off, spec("3.5.7", read_only.clone()), &["ivy-not-writable", "read-only-root"]),
+        ("a read-only image that gets a volume for Ivy", &here, spec("3.5.7", read_only), &["read-only-root"]),
+        ("a read-only image that has one for all of /tmp", &off, spec("3.5.7", with_tmp), &["read-only-root"]),
+        ("a read-only image that has one for its sessions too", &off, spec("3.5.7", with_both), &[]),
     ] {
         let mut manifest = connect("analytics", &spec);
         manifest["spec"]["executor"]["template"] =

@@ -41,7 +41,7 @@ const fn told_by(check: Check) -> &'static [Symptom] {
         Check::MemoryBudget => &[Symptom::OomKilled, Symptom::PodRefused, Symptom::ExecutorsRefused],
         Check::FlaggedNode => &[Symptom::BrokenNode, Symptom::OnlyFlaggedNodes],
         Check::IvyNotWritable => &[Symptom::IvyNotWritable],
-        Check::TmpNotWritable => &[Symptom::DirectoryNotWritable],
+        Check::ReadOnlyRoot => &[Symptom::DirectoryNotWritable],
         Check::ConnectClass => &[Symptom::ConnectClassMissing],
         Check::ConnectCore => &[Symptom::ConnectCore],
         Check::UnnamedUid => &[Symptom::UnnamedUser, Symptom::IvyNotWritable],

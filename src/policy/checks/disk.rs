@@ -1,10 +1,8 @@
 //! What Spark's container can write to, as far as a pod or a resource tells: its root file system, and what is mounted over it.
 
-use std::borrow::Cow;
-
 use crate::policy::document::Json;
 use crate::policy::field_path::FieldPath;
-use crate::policy::subject::{Container, PodToBe, Resource, ResourceKind};
+use crate::policy::subject::{Container, Resource, ResourceKind};
 use crate::policy::values::path::{is_at, is_inside, may_hold_ivy};
 
 /// Volumes that are read-only whatever the mount says (pkg/volume of Kubernetes; an image's since it can be mounted).
@@ -29,7 +27,7 @@ pub(super) enum Obstacle<'d> {
 }
 
 struct Mount<'a> {
-    path: Cow<'a, str>,
+    path: &'a str,
     is_read_only: bool,
 }
 
@@ -50,36 +48,29 @@ impl<'a> Disk<'a> {
         let root_of = |container: &Container<'a>| {
             read_only_root(container.json(), container.path_in(section.clone().then(["template", "spec"])))
         };
-        let of_template = container.map_or(Json::NULL, |container| container.json());
-        let mut disk = Self {
-            read_only_root: read_only_root(driver, section.clone()).or_else(|| container.as_ref().and_then(root_of)),
-            mounts: mounts(of_template, template).chain(mounts(driver, spec)).collect(),
+        // An application's context stands in for the template's whole (`sparkpod_defaulter.go` of operator 2.4.0).
+        let read_only_root = if driver.get("securityContext").is_null() {
+            container.as_ref().and_then(root_of)
+        } else {
+            read_only_root(driver, section.clone())
         };
+        let of_template = container.map_or(Json::NULL, |container| container.json());
+        let mut mounts: Vec<_> = mounts(of_template, template).chain(mounts(driver, spec)).collect();
         if resource.kind() != ResourceKind::SparkConnect {
             let files = ["configMaps", "secrets"].into_iter().flat_map(|list| driver.get(list).items());
             let paths = files.filter_map(|file| file.get("path").as_str());
-            disk.mounts.extend(paths.map(|path| Mount { path: path.into(), is_read_only: true }));
+            mounts.extend(paths.map(|path| Mount { path, is_read_only: true }));
+            mounts.extend(mounts_of_configuration(spec.get("sparkConf")));
         }
-        disk.add_what_is_mounted_besides(resource);
-        disk
-    }
-
-    /// What Spark's configuration has mounted; whether it can be written to is not looked at.
-    fn add_what_is_mounted_besides(&mut self, resource: &Resource<'_>) {
-        let pod = PodToBe::of(resource, resource.driver_section()).unwrap_or_default();
-        for mount in pod.containers.into_iter().take(1).flat_map(|spark| spark.mounts) {
-            if !self.mounts.iter().any(|own| is_at(&own.path, &mount.path)) {
-                self.mounts.push(Mount { path: mount.path.into(), is_read_only: false });
-            }
-        }
+        Self { read_only_root, mounts }
     }
 
     /// What keeps everybody from writing to a directory, where that is sure.
     pub(super) fn obstacle(&self, directory: &str) -> Option<Obstacle<'_>> {
-        let covers = |mount: &&Mount<'_>| is_at(directory, &mount.path) || is_inside(directory, &mount.path);
+        let covers = |mount: &&Mount<'_>| is_at(directory, mount.path) || is_inside(directory, mount.path);
         let innermost = self.mounts.iter().filter(covers).max_by_key(|mount| mount.path.trim_end_matches('/').len());
         match innermost {
-            Some(mount) if mount.is_read_only => Some(Obstacle::Mount(&mount.path)),
+            Some(mount) if mount.is_read_only => Some(Obstacle::Mount(mount.path)),
             Some(_) => None,
             None => self.read_only_root.as_ref().map(Obstacle::Image),
         }
@@ -87,7 +78,7 @@ impl<'a> Disk<'a> {
 
     /// Whether a volume may hold packages already.
     pub(super) fn may_hold_ivy(&self) -> bool {
-        self.mounts.iter().any(|mount| may_hold_ivy(&mount.path))
+        self.mounts.iter().any(|mount| may_hold_ivy(mount.path))
     }
 }
 
@@ -108,6 +99,19 @@ fn mounts<'a>(container: Json<'a>, spec: Json<'a>) -> impl Iterator<Item = Mount
                 || VOLUMES_WITH_A_SWITCH.iter().any(|kind| is_set(volume.get(kind)))
         };
         let is_read_only = is_set(mount) || volume.is_some_and(is_read_only);
-        Some(Mount { path: mount.get("mountPath").as_str()?.into(), is_read_only })
+        Some(Mount { path: mount.get("mountPath").as_str()?, is_read_only })
+    })
+}
+
+/// The volumes and secrets that Spark mounts into a driver because its configuration says so.
+fn mounts_of_configuration(spark_conf: Json<'_>) -> impl Iterator<Item = Mount<'_>> {
+    spark_conf.members().filter_map(move |(key, value)| {
+        let path = value.as_str()?;
+        if key.starts_with("spark.kubernetes.driver.secrets.") {
+            return Some(Mount { path, is_read_only: true });
+        }
+        let mount = key.strip_prefix("spark.kubernetes.driver.volumes.")?.strip_suffix(".mount.path")?;
+        let switch = format!("spark.kubernetes.driver.volumes.{mount}.mount.readOnly");
+        Some(Mount { path, is_read_only: spark_conf.get(&switch).as_str() == Some("true") })
     })
 }

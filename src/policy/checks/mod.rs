@@ -17,13 +17,13 @@ mod memory_budget;
 mod memory_quantity;
 mod name_too_long;
 mod namespace_not_watched;
+mod read_only_root;
 mod scala_mismatch;
 mod service_account_missing;
 mod shell_characters;
 mod spark_memory;
 mod spark_mismatch;
 mod submission_keys;
-mod tmp_not_writable;
 mod unknown_volume;
 mod unnamed_uid;
 mod unwatched_edit;
@@ -48,7 +48,7 @@ pub const OF_PODS: &[OfPod] = &[
     (Check::ConnectCore, connect_core::of_pod),
     (Check::UnnamedUid, unnamed_uid::of_pod),
     (Check::IvyNotWritable, ivy_not_writable::of_pod),
-    (Check::TmpNotWritable, tmp_not_writable::of_pod),
+    (Check::ReadOnlyRoot, read_only_root::of_pod),
     (Check::ScalaMismatch, scala_mismatch::of_pod),
     (Check::SparkMismatch, spark_mismatch::of_pod),
     (Check::MemoryQuantity, memory_quantity::of_pod),
@@ -71,7 +71,7 @@ const OF_APPLICATIONS: &[OfResource] = &[
     (Check::ConnectClass, connect_class::of_resource),
     (Check::ConnectCore, connect_core::of_resource),
     (Check::IvyNotWritable, ivy_not_writable::of_resource),
-    (Check::TmpNotWritable, tmp_not_writable::of_resource),
+    (Check::ReadOnlyRoot, read_only_root::of_resource),
     (Check::ScalaMismatch, scala_mismatch::of_resource),
     (Check::SparkMismatch, spark_mismatch::of_resource),
     (Check::MemoryQuantity, memory_quantity::of_resource),
@@ -92,7 +92,7 @@ const OF_CONNECTS: &[OfResource] = &[
     (Check::ConnectCore, connect_core::of_resource),
     (Check::UnnamedUid, unnamed_uid::of_resource),
     (Check::IvyNotWritable, ivy_not_writable::of_resource),
-    (Check::TmpNotWritable, tmp_not_writable::of_resource),
+    (Check::ReadOnlyRoot, read_only_root::of_resource),
     (Check::ScalaMismatch, scala_mismatch::of_resource),
     (Check::SparkMismatch, spark_mismatch::of_resource),
     (Check::ExecutorTemplate, executor_template::of_resource),

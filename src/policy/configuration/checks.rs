@@ -63,8 +63,8 @@ pub struct Checks {
     pub unnamed_uid: CheckSettings,
     /// Packages are named, and Ivy has no directory that it can write to.
     pub ivy_not_writable: CheckSettings,
-    /// Spark has no /tmp that it can write to, and does not start without it.
-    pub tmp_not_writable: CheckSettings,
+    /// The root file system is read-only, with no volume where Spark has to write.
+    pub read_only_root: CheckSettings,
     /// A package is built for another Scala than the image.
     pub scala_mismatch: CheckSettings,
     /// Versions disagree: of a Spark package and the image, of image and sparkVersion, or of one package named twice.
@@ -106,7 +106,7 @@ impl Default for Checks {
             connect_core: CheckSettings::of(Check::ConnectCore),
             unnamed_uid: CheckSettings::of(Check::UnnamedUid),
             ivy_not_writable: CheckSettings::of(Check::IvyNotWritable),
-            tmp_not_writable: CheckSettings::of(Check::TmpNotWritable),
+            read_only_root: CheckSettings::of(Check::ReadOnlyRoot),
             scala_mismatch: CheckSettings::of(Check::ScalaMismatch),
             spark_mismatch: CheckSettings::of(Check::SparkMismatch),
             executor_template: CheckSettings::of(Check::ExecutorTemplate),
@@ -136,7 +136,7 @@ impl Checks {
             Check::ConnectCore => &self.connect_core,
             Check::UnnamedUid => &self.unnamed_uid,
             Check::IvyNotWritable => &self.ivy_not_writable,
-            Check::TmpNotWritable => &self.tmp_not_writable,
+            Check::ReadOnlyRoot => &self.read_only_root,
             Check::ScalaMismatch => &self.scala_mismatch,
             Check::SparkMismatch => &self.spark_mismatch,
             Check::ExecutorTemplate => &self.executor_template,
