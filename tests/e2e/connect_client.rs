@@ -54,7 +54,8 @@ pub fn has_counted(client: &Output) -> std::result::Result<(), String> {
     if client.status.success() && String::from_utf8_lossy(&client.stdout).contains("counted 1000") {
         return Ok(());
     }
-    Err(String::from_utf8_lossy(&client.stderr).into_owned())
+    let said = [&client.stdout, &client.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
+    Err(format!("{}\n{}", client.status, said.concat()))
 }
 
 /// The address of a server's Service.
