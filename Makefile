@@ -34,7 +34,7 @@ test-control-plane: control-plane spark ## Runs the tests on a real API server; 
 KUBERNETES_VERSIONS ?= $(shell sed -n 's|^require k8s.io/kubernetes v||p' tests/control-plane/modules/kubernetes*/go.mod | sort -V)
 
 .PHONY: test-kubernetes-versions
-test-kubernetes-versions: ## Runs the tests on a real API server of every version of Kubernetes that is supported
+test-kubernetes-versions: ## Runs the tests on a real API server of every version of Kubernetes that Kubernetes supports
 	@scripts/test-kubernetes-versions $(KUBERNETES_VERSIONS)
 
 .PHONY: control-plane
