@@ -130,7 +130,7 @@ fn explained(reasons: &[String], message: &str, about: &About<'_>) -> (String, C
             "",
         )
     } else {
-        Cure::of("See what the scheduler asks for:", format!("kubectl describe pod {pod} -n {namespace}"))
+        Cure::of("See what the scheduler asks for:", about.describe())
     };
     (problem, cure)
 }

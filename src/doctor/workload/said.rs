@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use crate::doctor::Rule;
+use crate::{doctor::Rule, policy::values::path::WORK_DIR};
 
 /// Why something failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +69,6 @@ pub(super) enum Cause {
 
 /// The rank of an exception: a program may have caught it and gone on.
 const LAST_COUNTS: u8 = 10;
-/// Where Spark's programs run in their image: paths that are not absolute begin there.
-const WORK_DIR: &str = "/opt/spark/work-dir";
 
 /// What the API server refuses a pod by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

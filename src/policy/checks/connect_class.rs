@@ -18,9 +18,9 @@ const PROBLEM: &str = "nothing named here brings Spark Connect's classes, which 
 
 /// Looks at a pod.
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, findings: &mut Findings) {
-    let image = pod.spark_container().and_then(Container::image).unwrap_or_default();
+    let image = pod.spark_container().and_then(Container::image);
     let lacks_it = pod.role() == Role::ConnectServer
-        && case.policy.mutations.connect_package.images.matches(ImageReference::parse(image).repository)
+        && case.is_official_image(image)
         && pod.versions().surely(SparkVersion::has_connect_as_package)
         && !pod.may_configure_packages()
         && !pod.names_connect();

@@ -18,7 +18,6 @@ pub(super) struct Disk<'a> {
 }
 
 /// Why nothing can be written to a directory.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Obstacle<'d> {
     /// It lies in the image, whose file system this field makes read-only.
     Image(&'d FieldPath),

@@ -17,7 +17,6 @@ use crate::policy::mutations::ivy_dir::{SPARK_JARS_IVY, moves_ivy};
 use crate::policy::role::Role;
 use crate::policy::subject::{Pod, Resource, ResourceKind};
 use crate::policy::values::coordinates::entries;
-use crate::policy::values::image::ImageReference;
 use crate::policy::values::path::{judge, overlaps};
 
 /// Looks at a pod: of a Connect server, since no other says its packages.
@@ -76,8 +75,7 @@ fn run_as_user(resource: &Resource<'_>) -> Option<i64> {
 
 /// Whether the user of an official image has no home: every one but the administrator.
 fn lacks_a_home(image: Option<&str>, uid: Option<i64>, case: &Case<'_>) -> bool {
-    let repository = ImageReference::parse(image.unwrap_or_default()).repository;
-    uid != Some(0) && case.policy.mutations.connect_package.images.matches(repository)
+    uid != Some(0) && case.is_official_image(image)
 }
 
 fn tell_of_home(place: FieldPath, findings: &mut Findings) {

@@ -16,14 +16,11 @@ use crate::policy::finding::Findings;
 use crate::policy::mutations::Case;
 use crate::policy::role::Role;
 use crate::policy::subject::{Container, Pod, Resource, ResourceKind};
-use crate::policy::values::image::ImageReference;
-use crate::policy::values::path::is_at;
+use crate::policy::values::path::{WORK_DIR, is_at};
 use crate::policy::values::spark_version::SparkVersion;
 
 /// Where Java keeps what is temporary, unless it is told otherwise.
 const TMP: &str = "/tmp";
-/// The working directory of official images (apache/spark-docker, Dockerfile).
-const WORK: &str = "/opt/spark/work-dir";
 /// The second is also where Spark copies an application's jars and files.
 const CURE: &str = "mount an emptyDir at /tmp, and one at Spark's working directory, /opt/spark/work-dir";
 
@@ -31,11 +28,11 @@ const CURE: &str = "mount an emptyDir at /tmp, and one at Spark's working direct
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, findings: &mut Findings) {
     let Some(spark) = pod.spark_container().filter(|_| pod.role() == Role::ConnectServer) else { return };
     let disk = Disk::of_container(spark, pod.spec());
-    if !java_options::may_set_in_server(pod, moves_tmp) && disk.obstacle(TMP).is_some() {
-        tell(&disk, TMP, &spark.path(), findings);
-    } else if is_in_official_work_dir(spark.image(), Some(spark), case) && pod.versions().surely(writes_artifacts) {
-        tell(&disk, WORK, &spark.path(), findings);
-    }
+    let tmp = disk.obstacle(TMP).filter(|_| !java_options::may_set_in_server(pod, moves_tmp));
+    let work_dir = disk.obstacle(WORK_DIR).filter(|_| {
+        is_in_official_work_dir(spark.image(), Some(spark), case) && pod.versions().surely(writes_artifacts)
+    });
+    tell(tmp, work_dir, spark.path(), findings);
 }
 
 /// Looks at a resource.
@@ -44,16 +41,13 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, findings: &m
         return;
     }
     let disk = Disk::of_resource(resource);
-    let section = resource.spec_path().then([resource.driver_section()]);
-    let server = resource.server_container();
-    if !java_options::may_set(resource, case, moves_tmp) && disk.obstacle(TMP).is_some() {
-        tell(&disk, TMP, &section, findings);
-    } else if resource.kind() == ResourceKind::SparkConnect
-        && is_in_official_work_dir(resource.image(), server.as_ref(), case)
-        && resource.versions().surely(writes_artifacts)
-    {
-        tell(&disk, WORK, &section, findings);
-    }
+    let tmp = disk.obstacle(TMP).filter(|_| !java_options::may_set(resource, case, moves_tmp));
+    let work_dir = disk.obstacle(WORK_DIR).filter(|_| {
+        resource.kind() == ResourceKind::SparkConnect
+            && is_in_official_work_dir(resource.image(), resource.server_container().as_ref(), case)
+            && resource.versions().surely(writes_artifacts)
+    });
+    tell(tmp, work_dir, resource.spec_path().then([resource.driver_section()]), findings);
 }
 
 /// Whether options name another directory, be it one that can be written to or not.
@@ -64,9 +58,7 @@ fn moves_tmp(options: &str) -> bool {
 
 /// Whether the server's working directory is known to be that of the official images.
 fn is_in_official_work_dir(image: Option<&str>, server: Option<&Container<'_>>, case: &Case<'_>) -> bool {
-    let repository = ImageReference::parse(image.unwrap_or_default()).repository;
-    case.policy.mutations.connect_package.images.matches(repository)
-        && server.is_none_or(|server| server.json().get("workingDir").is_null())
+    case.is_official_image(image) && server.is_none_or(|server| server.json().get("workingDir").is_null())
 }
 
 /// Whether Spark Connect keeps what clients send in its working directory.
@@ -74,20 +66,20 @@ const fn writes_artifacts(version: SparkVersion) -> bool {
     matches!((version.major, version.minor, version.patch), (3, 5, _) | (4, 0, Some(0)))
 }
 
-/// Tells of a directory in the container that stands at `at`, where nobody can write to it.
-fn tell(disk: &Disk<'_>, directory: &str, at: &FieldPath, findings: &mut Findings) {
-    let when = if directory == TMP { "before anything else" } else { "for each session" };
-    match disk.obstacle(directory) {
-        Some(Obstacle::Image(field)) => {
-            let problem = format!("no volume is mounted at {directory}, where Spark makes a directory {when}");
-            findings.add_likely(field.clone(), problem, CURE);
+/// Tells what is in the way at the one directory, else at the other, of the container that stands at `at`.
+fn tell(tmp: Option<Obstacle<'_>>, work_dir: Option<Obstacle<'_>>, at: FieldPath, findings: &mut Findings) {
+    let tmp = tmp.map(|obstacle| (obstacle, TMP, "before anything else"));
+    let work_dir = work_dir.map(|obstacle| (obstacle, WORK_DIR, "for each session"));
+    let Some((obstacle, directory, when)) = tmp.or(work_dir) else { return };
+    let (place, problem) = match obstacle {
+        Obstacle::Image(field) => {
+            (field.clone(), format!("no volume is mounted at {directory}, where Spark makes a directory {when}"))
         }
-        Some(Obstacle::Mount(path)) => {
-            let problem = format!("{path} is mounted read-only, and Spark makes a directory in {directory} {when}");
-            findings.add_likely(at.clone(), problem, CURE);
+        Obstacle::Mount(path) => {
+            (at, format!("{path} is mounted read-only, and Spark makes a directory in {directory} {when}"))
         }
-        None => {}
-    }
+    };
+    findings.add_likely(place, problem, CURE);
 }
 
 #[cfg(test)]

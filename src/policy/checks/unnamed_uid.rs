@@ -12,7 +12,6 @@ use crate::policy::finding::Findings;
 use crate::policy::mutations::Case;
 use crate::policy::role::Role;
 use crate::policy::subject::{Container, Pod, Resource};
-use crate::policy::values::image::ImageReference;
 use crate::policy::values::path::overlaps;
 
 /// Spark's own, and the ones of the Ubuntu below it (`base-passwd`, and from 100 up what packages add as they are installed).
@@ -21,7 +20,7 @@ const NAMED: [std::ops::RangeInclusive<i64>; 3] = [0..=110, 185..=185, 65534..=6
 /// Looks at a pod.
 pub(super) fn of_pod(pod: &Pod<'_>, case: &Case<'_>, findings: &mut Findings) {
     let Some(spark) = pod.spark_container().filter(|_| pod.role() == Role::ConnectServer) else { return };
-    judge(spark.image().unwrap_or_default(), Some(spark), pod.spec(), &path(["spec"]), case, findings);
+    judge(spark.image(), Some(spark), pod.spec(), &path(["spec"]), case, findings);
 }
 
 /// Looks at a resource.
@@ -33,20 +32,19 @@ pub(super) fn of_resource(resource: &Resource<'_>, case: &Case<'_>, findings: &m
     let spec = resource.driver().get("template").get("spec");
     let at = resource.spec_path().then([resource.driver_section(), "template", "spec"]);
     let server = resource.server_container();
-    judge(resource.image().unwrap_or_default(), server.as_ref(), spec, &at, case, findings);
+    judge(resource.image(), server.as_ref(), spec, &at, case, findings);
 }
 
 /// Judges the server's container in the pod spec that stands at `at`.
 fn judge(
-    image: &str,
+    image: Option<&str>,
     server: Option<&Container<'_>>,
     spec: Json<'_>,
     at: &FieldPath,
     case: &Case<'_>,
     findings: &mut Findings,
 ) {
-    let is_official = case.policy.mutations.connect_package.images.matches(ImageReference::parse(image).repository);
-    if !is_official || case.snapshot.openshift || server.is_some_and(brings_names) {
+    if !case.is_official_image(image) || case.snapshot.openshift || server.is_some_and(brings_names) {
         return;
     }
     let of_server = server.and_then(|server| Some((server.run_as_user()?, server.path_in(at.clone()))));

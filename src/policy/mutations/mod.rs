@@ -26,6 +26,7 @@ use super::role::Role;
 use super::snapshot::Snapshot;
 use super::subject::{Pod, Resource, ResourceKind};
 use super::values::coordinates::entries;
+use super::values::image::ImageReference;
 
 pub(super) use connect_package::warns_of_connect_versions;
 
@@ -67,6 +68,13 @@ impl Case<'_> {
     #[must_use]
     pub fn operator_is_at_least(&self, version: (u32, u32)) -> bool {
         self.snapshot.operators.as_ref().is_some_and(|all| all.are_at_least(self.request.namespace, version))
+    }
+
+    /// Whether an image is one of those that are known to be Spark's official ones, or made as they are.
+    #[must_use]
+    pub fn is_official_image(&self, image: Option<&str>) -> bool {
+        let repository = ImageReference::parse(image.unwrap_or_default()).repository;
+        self.policy.mutations.connect_package.images.matches(repository)
     }
 
     /// What comes of what a check finds here: nothing where the policy does not want it in this namespace.

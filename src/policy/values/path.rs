@@ -6,6 +6,9 @@ use std::fmt;
 /// `SPARK_HOME` of the official images (apache/spark-docker, Dockerfile).
 const SPARK_HOME: &str = "/opt/spark";
 
+/// Where Spark's programs run in the official images (apache/spark-docker, Dockerfile): paths that are not absolute begin there.
+pub const WORK_DIR: &str = "/opt/spark/work-dir";
+
 /// Where others keep things as well: a volume is welcome below, but not in their stead.
 const SHARED_DIRECTORIES: [&str; 3] = ["/tmp", "/home", "/root"];
 
