@@ -298,15 +298,15 @@ async fn a_server_that_will_not_start_or_work_is_told_once() {
         &json!({"server": {"template": {"spec": {"containers": [{
         "name": "spark-kubernetes-driver", "securityContext": {"readOnlyRootFilesystem": true}}]}}}}),
     );
-    let mut with_tmp = read_only.clone();
-    let of_pod = &mut with_tmp["server"]["template"]["spec"];
-    of_pod["volumes"] = json!([{"name": "tmp", "emptyDir": {}}]);
-    of_pod["containers"][0]["volumeMounts"] = json!([{"name": "tmp", "mountPath": "/tmp"}]);
-    let mut with_both = with_tmp.clone();
-    with_both["server"]["template"]["spec"]["containers"][0]["volumeMounts"]
-        .as_array_mut()
-        .unwrap()
-        .push(json!({"name": "tmp", "subPath": "work", "mountPath": "/opt/spark/work-dir"}));
+    let with_volume_at = |paths: &[&str]| {
+        let mut spec = read_only.clone();
+        let of_pod = &mut spec["server"]["template"]["spec"];
+        of_pod["volumes"] = json!([{"name": "own", "emptyDir": {}}]);
+        let mounts = paths.iter().map(|path| json!({"name": "own", "mountPath": path}));
+        of_pod["containers"][0]["volumeMounts"] = mounts.collect();
+        spec
+    };
+    let (with_tmp, with_both) = (with_volume_at(&["/tmp"]), with_volume_at(&["/tmp", "/opt/spark/work-dir"]));
     for (case, place, spec, expected) in [
         ("nothing brings the class", &off, spec("3.5.7", json!({})), &["connect-class"][..]),
         ("an image that may hold it", &off, spec("3.5.7", json!({"image": "corp/etl:3.5.7"})), &[]),
@@ -336,7 +336,7 @@ async fn a_server_that_will_not_start_or_work_is_told_once() {
             &["ivy-not-writable"],
         ),
         ("a read-only image", &off, spec("3.5.7", read_only.clone()), &["ivy-not-writable", "read-only-root"]),
-        ("a read-only image that gets a volume for Ivy", &here, spec("3.5.7", read_only), &["read-only-root"]),
+        ("a read-only image that gets a volume for Ivy", &here, spec("3.5.7", read_only.clone()), &["read-only-root"]),
         ("a read-only image that has one for all of /tmp", &off, spec("3.5.7", with_tmp), &["read-only-root"]),
         ("a read-only image that has one for its sessions too", &off, spec("3.5.7", with_both), &[]),
     ] {

@@ -56,11 +56,7 @@ impl<'a> Operator<'a> {
             let chart = render(here, &installed, &[&port_value]).await;
             let certificates = format!("--webhook-cert-dir={installed}");
             let mut operator = Self::start(here, &chart, "webhook", &[], &[&certificates]).await;
-            let registered = match operator.serves().await {
-                Ok(()) => operator.register(&chart).await,
-                Err(taken) => Err(taken),
-            };
-            match registered {
+            match operator.come_up(&chart).await {
                 Ok(()) => return operator,
                 Err(error) => why = error,
             }
@@ -108,6 +104,11 @@ impl<'a> Operator<'a> {
         Self { here, name, child }
     }
 
+    async fn come_up(&mut self, chart: &[Value]) -> Result<(), String> {
+        self.serves().await?;
+        self.register(chart).await
+    }
+
     /// Waits until it serves, which it does not where another had taken its port.
     async fn serves(&mut self) -> Result<(), String> {
         eventually("the operator's webhook serves or ends", || {
@@ -135,10 +136,11 @@ impl<'a> Operator<'a> {
             self.here.send("POST", path, &configuration).await.object();
             registered.push(format!("{path}/{}", configuration["metadata"]["name"].as_str().unwrap()));
         }
-        let asked = match self.is_asked("pods", &orphan(), "failed to get SparkApplication").await {
-            Ok(()) => self.is_asked("resources", &misnamed(), "invalid SparkApplication name").await,
-            not_asked => not_asked,
-        };
+        let asked = async {
+            self.is_asked("pods", &orphan(), "failed to get SparkApplication").await?;
+            self.is_asked("resources", &misnamed(), "invalid SparkApplication name").await
+        }
+        .await;
         if asked.is_err() {
             for path in &registered {
                 self.here.send("DELETE", path, &Value::Null).await.object();
